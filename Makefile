@@ -1,0 +1,51 @@
+# Every target sets up `.venv` by itself. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell for v in 13 12 11; do for p in "$$(command -v python3.$$v)" $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.$$v.*/bin/python3.$$v /usr/local/bin/python3.$$v /usr/bin/python3.$$v 2>/dev/null | sort -rV); do \
+	[ -n "$$p" ] && "$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, '$$v'))' 2>/dev/null && { echo "$$p"; exit; }; done; done; \
+	python3 -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2])' 2>/dev/null && echo python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: help setup demo test lint lock bench clean package-azure package-aws package-gcp
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
+
+setup: $(STAMP) ## create .venv with everything a developer needs
+
+$(STAMP): requirements/uv.lock requirements/dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "seawall: no Python 3.11 to 3.13 found; install one, or say make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PY) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { rm -rf $(VENV); echo "setting up $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@$(VENV)/bin/uv pip sync --quiet --python $(PY) --require-hashes requirements/dev.lock requirements/uv.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup ## the whole way on this machine: make demo, or make demo ONCE=1
+	@$(PY) -m demo $(if $(ONCE),--once) $(ARGS)
+
+test: setup ## run every test; says which real parts were missing
+	@$(PY) -m pytest $(ARGS)
+
+lint: setup ## ruff, mypy (strict), import-linter
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+lock: setup ## resolve pyproject.toml again into requirements/*.lock
+	@$(PY) -m requirements.lock $(ARGS)
+
+bench: setup ## every benchmark, as ratios
+	@for f in tests/bench/bench_*.py; do $(PY) $$f $(ARGS) || exit 1; done
+
+bench-%: setup ## one benchmark: make bench-detection
+	@$(PY) tests/bench/bench_$(subst -,_,$*).py $(ARGS)
+
+score-%: setup ## one score against data that others made: make score-detection
+	@$(PY) tests/score/score_$(subst -,_,$*).py $(ARGS)
+
+clean: ## remove what was built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

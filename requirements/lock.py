@@ -1,0 +1,37 @@
+"""Resolve `pyproject.toml` into hash-locked files that name no package index.
+
+One universal resolution for Python 3.11 to 3.13 on Linux and macOS: `python -m requirements.lock [--upgrade]`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMMON = [
+    "--universal",
+    "--generate-hashes",
+    "--no-header",
+    "--no-annotate",
+    "--no-emit-index-url",
+    "--python-version",
+    "3.11",
+    "--quiet",
+]
+EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "dev"]
+
+
+def main() -> int:
+    """Write `dev.lock` (every extra) and `uv.lock` (the installer itself)."""
+    uv = str(Path(sys.executable).parent / "uv")
+    extras = [word for extra in EXTRAS for word in ("--extra", extra)]
+    for arguments in (
+        [str(HERE.parent / "pyproject.toml"), *extras, "-o", str(HERE / "dev.lock")],
+        [str(HERE / "uv.in"), "-o", str(HERE / "uv.lock")],
+    ):
+        subprocess.run([uv, "pip", "compile", *COMMON, *arguments, *sys.argv[1:]], check=True)  # noqa: S603
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

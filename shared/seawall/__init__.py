@@ -1,0 +1,1 @@
+"""Seawall: open, event-driven container security."""

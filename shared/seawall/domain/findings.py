@@ -1,0 +1,58 @@
+"""Vulnerabilities of the packages of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from seawall.domain.packages import Distro, Gap, Package
+from seawall.domain.severity import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One vulnerability in one package.
+
+    `id` is the preferred name (CVE first, then the advisory's own), `aliases` the other names. `fixed_version` is the
+    lowest version that ends it, empty when there is none. `cvss` is the base score 0 to 10 or None, `epss` the
+    probability 0 to 1 or None. `status` is open, suppressed, wont_fix or not_affected; `status_reason` says why.
+    """
+
+    id: str
+    purl: str
+    package: str
+    installed_version: str
+    severity: Severity = Severity.UNKNOWN
+    aliases: tuple[str, ...] = ()
+    advisories: tuple[str, ...] = ()
+    fixed_version: str = ""
+    cvss: float | None = None
+    cvss_vector: str = ""
+    epss: float | None = None
+    in_kev: bool = False
+    status: str = "open"
+    status_reason: str = ""
+    priority: float = 0.0
+    priority_reasons: tuple[str, ...] = ()
+    path: str = ""
+    layer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What is known of one image of one platform after a scan. `digest` is the platform manifest's digest."""
+
+    digest: str
+    name: str
+    platform: str
+    distro: Distro
+    packages: tuple[Package, ...]
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+    scanned_at: datetime
+    database: str = ""
+    """Content id of the advisory file that the findings come from."""
+    labels: dict[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
+    index_digest: str = ""
+    """Digest of the index that the platform manifest was chosen from, if any."""

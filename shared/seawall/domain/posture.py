@@ -1,0 +1,51 @@
+"""Verdicts of posture controls on objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from seawall.domain.severity import Severity
+
+
+class Status(StrEnum):
+    """Data that could not be read is `unknown`, never `pass`."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    MANUAL = "manual"
+    NOT_APPLICABLE = "not_applicable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """An assessed object: Kubernetes kind, namespace (empty = cluster scoped) and name; cloud objects use their type as kind."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+    api_version: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One control on one object. `path` is a JSON path into the object; `id` stays the same over rescans."""
+
+    id: str
+    control: str
+    status: Status
+    severity: Severity
+    object: ObjectRef
+    title: str = ""
+    path: str = ""
+    actual: Any = None
+    expected: Any = None
+    fix: str = ""
+    reason: str = ""
+    assessed_at: datetime | None = None
+    excepted: str = ""
+    """Reason of the exception that covers this failure; empty = none."""

@@ -1,0 +1,67 @@
+"""Real parts: a test marked `real("x")` skips when x is missing, and fails when `SEAWALL_REQUIRE` names x."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared"
+
+
+def _kernel_bpf() -> bool:
+    return os.geteuid() == 0 and Path("/sys/kernel/btf/vmlinux").exists() and shutil.which("clang") is not None
+
+
+def _postgres() -> bool:
+    return shutil.which("initdb") is not None or bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
+PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "registry": (lambda: shutil.which("docker-registry") is not None, "apt-get install docker-registry"),
+    "postgres": (_postgres, "apt-get install postgresql"),
+    "podman": (lambda: shutil.which("podman") is not None, "apt-get install podman"),
+    "skopeo": (lambda: shutil.which("skopeo") is not None, "apt-get install skopeo umoci"),
+    "qemu": (
+        lambda: shutil.which("qemu-system-x86_64") is not None,
+        "apt-get install qemu-system-x86 busybox-static cpio",
+    ),
+    "ebpf": (_kernel_bpf, "root, a kernel with BTF, apt-get install clang llvm libbpf-dev bpftool"),
+    "python313": (lambda: sys.version_info >= (3, 13), "run with Python 3.13"),
+    "shared": (lambda: (SHARED_DATA / "data").is_dir(), "the data folder that lies beside a developer's checkout"),
+}
+"""Name of a real part: (is it here, how to get it). `SEAWALL_REQUIRE` is a comma list of these names."""
+
+_missing: dict[str, str] = {}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    required = {part for part in os.environ.get("SEAWALL_REQUIRE", "").split(",") if part}
+    names = [mark.args[0] for mark in item.iter_markers("real")] + (
+        ["shared"] if item.get_closest_marker("shared") else []
+    )
+    for name in names:
+        here, how = PARTS[name]
+        if here():
+            continue
+        if name in required:
+            pytest.fail(f"SEAWALL_REQUIRE names {name!r}, which is missing: {how}")
+        _missing[name] = how
+        pytest.skip(f"{name} is missing: {how}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _missing:
+        terminalreporter.section("real parts that were missing")
+        for name, how in sorted(_missing.items()):
+            terminalreporter.line(f"{name}: {how}")
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The data folder beside the checkout; use with `@pytest.mark.shared`."""
+    return SHARED_DATA / "data"
