@@ -1,0 +1,178 @@
+"""Every setting, typed: `SEAWALL_…` in the environment (nested by `__`), over one YAML file (`SEAWALL_CONFIG`), over defaults.
+
+A name that is not a setting is a `ConfigError` that says the nearest one that is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from seawall.domain.errors import ConfigError
+
+PREFIX = "SEAWALL_"
+NOT_SETTINGS = {"SEAWALL_CONFIG", "SEAWALL_REQUIRE", "SEAWALL_LOG_LEVEL"}
+"""Variables with our prefix that are not settings: where the file is, what tests require, how the command line logs."""
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown name inside is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegistryCredential(Section):
+    """How to talk to one registry host."""
+
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
+    """A bearer (identity) token instead of user name and password."""
+    ca_file: Path | None = None
+    """PEM bundle for a private certificate authority."""
+    plain_http: bool = False
+    """Speak HTTP without TLS: only for registries on this machine or in tests."""
+    proxy: str = ""
+
+
+class WebhookPublisherSettings(Section):
+    """Generic webhook: incidents as JSON, signed by HMAC-SHA256."""
+
+    url: str
+    secret: SecretStr
+    timeout_s: float = Field(default=10, gt=0, le=120)
+
+
+class Settings(BaseSettings):
+    """The settings of this deployment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path("seawall-data")
+    """Where the embedded store, the advisory file, blobs and keys live by default."""
+    store_url: str = ""
+    """SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; empty = `seawall.sqlite` in `data_dir`."""
+    blob_url: str = ""
+    """fsspec URL for SBOMs, evidence and layer caches; empty = `blobs` in `data_dir`."""
+    advisories: Path | None = None
+    """The advisory file; empty = `advisories.db` in `data_dir`."""
+    signing_key: str = ""
+    """Signer: a PEM file's path, `env:NAME`, `azurekms://…`, `awskms:///…` or `gcpkms://…`; empty = `signing-key.pem` in `data_dir`."""
+    registries: dict[str, RegistryCredential] = Field(default_factory=dict)
+    """By registry host[:port]."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Shared secret of registry and audit webhooks; empty = those doors are closed."""
+    api_token: SecretStr = SecretStr("")
+    """Bearer token of API and console; empty = only callers on the loopback address are served."""
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    """Largest request body that a door takes."""
+    cluster: str = ""
+    """Name of the cluster whose events carry no cluster name of their own."""
+    attach_attestations: bool = True
+    """Write signed findings to the registry as OCI referrers."""
+    attestation_ttl_days: int = Field(default=30, ge=1)
+    ocsf_file: Path | None = None
+    """Append alerts and incidents as OCSF JSON lines."""
+    webhook: WebhookPublisherSettings | None = None
+    log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then the YAML file."""
+        return (
+            init_settings,
+            env_settings,
+            YamlConfigSettingsSource(settings_cls, yaml_file=os.environ.get("SEAWALL_CONFIG")),
+        )
+
+    @property
+    def effective_store_url(self) -> str:
+        """`store_url`, or the embedded SQLite file."""
+        return self.store_url or f"sqlite:///{self.data_dir / 'seawall.sqlite'}"
+
+    @property
+    def effective_blob_url(self) -> str:
+        """`blob_url`, or the local folder."""
+        return self.blob_url or str(self.data_dir / "blobs")
+
+    @property
+    def effective_advisories(self) -> Path:
+        """`advisories`, or the default file."""
+        return self.advisories or self.data_dir / "advisories.db"
+
+    @property
+    def effective_signing_key(self) -> str:
+        """`signing_key`, or the default file."""
+        return self.signing_key or str(self.data_dir / "signing-key.pem")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings of this process; `overrides` win over everything.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest known one), a value of the wrong type (with its place and what
+            is expected), or a file that is not there.
+    """
+    _refuse_unknown_variables(os.environ)
+    path = os.environ.get("SEAWALL_CONFIG")
+    if path and not Path(path).is_file():
+        raise ConfigError(f"SEAWALL_CONFIG names {path!r}, which is not a file")
+    try:
+        return Settings(**overrides)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explained(error))) from error
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and name.split("__")[0] not in known:
+            raise ConfigError(f"{name} is not a setting", hint=_nearest(name, known))
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            hint = _nearest(str(problem["loc"][-1]), _names_at(problem["loc"][:-1]))
+            yield f"{where} is not a setting" + (f" ({hint})" if hint else "")
+        else:
+            yield f"{where}: {problem['msg']}"
+
+
+def _names_at(location: tuple[int | str, ...]) -> set[str]:
+    model: Any = Settings
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), model)
+    return set(getattr(model, "model_fields", {}))
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
