@@ -1,0 +1,99 @@
+"""How an analytic is declared: metadata and what it looks at above one predicate.
+
+The engine reads from the declaration which events to feed the function, so an event meets only analytics that could
+match. The decorated function becomes a `Detection` that can still be called: `rule(event) -> Match | None`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from seawall.domain.alerts import Match
+from seawall.domain.severity import Severity
+
+
+class Logic(StrEnum):
+    """How the analytic decides."""
+
+    RULE = "rule"
+    LIST = "list"
+    BASELINE = "baseline"
+    CORRELATION = "correlation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One analytic. Calling it runs the predicate alone.
+
+    `on` is the event type (a class of `seawall.domain`); `verbs`, `resources` ("pods/exec", "*" = any) and `hosts`
+    narrow the dispatch for audit events, further narrowing belongs in the predicate. A rule with a `window` receives
+    the earlier events of the window that share `by` as its second argument, oldest first.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    attack: tuple[str, ...]
+    on: type[Any]
+    response: str
+    check: Callable[..., Match | None]
+    doc: str = ""
+    logic: Logic = Logic.RULE
+    verbs: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    window: timedelta | None = None
+    by: str = ""
+    catalogue: tuple[str, ...] = ()
+    """Identifiers of the public catalogues that this analytic answers, as cross-references."""
+    needs: tuple[str, ...] = ()
+    """Data it cannot work without, e.g. "request bodies of pods", "reads of secrets"; blind spots are reported by these."""
+    platforms: tuple[str, ...] = ("aks", "eks", "gke", "self-managed")
+    """Where it can work; the reference page says why not elsewhere."""
+    platform_notes: dict[str, str] = field(default_factory=dict)
+    benign: tuple[str, ...] = ()
+    """Known harmless causes."""
+    investigate: tuple[str, ...] = ()
+    confidence: str = "medium"
+    enabled: bool = True
+    """False: optional, off until a tuning file turns it on."""
+    version: int = 1
+
+    def __call__(self, *args: Any) -> Match | None:
+        """Run the predicate on an event (and, with a `window`, on the events before it)."""
+        return self.check(*args)
+
+
+F = TypeVar("F", bound=Callable[..., Match | None])
+
+
+def detection(
+    *,
+    id: str,  # noqa: A002 - the word of the declaration
+    title: str,
+    severity: Severity,
+    attack: Sequence[str],
+    on: type[Any],
+    response: str,
+    **metadata: Any,
+) -> Callable[[F], Detection]:
+    """Turn a predicate into a `Detection`; its docstring says what it means and why. See `Detection` for `metadata`."""
+
+    def declare(check: F) -> Detection:
+        return Detection(
+            id=id,
+            title=title,
+            severity=severity,
+            attack=tuple(attack),
+            on=on,
+            response=response,
+            check=check,
+            doc=(check.__doc__ or "").strip(),
+            **metadata,
+        )
+
+    return declare
