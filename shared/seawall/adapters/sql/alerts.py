@@ -1,0 +1,119 @@
+"""Alerts: folded in one transaction, each event counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from seawall.adapters.sql.database import Database
+from seawall.adapters.sql.documents import from_document, insert_for, to_document
+from seawall.adapters.sql.schema import alert, alert_event
+from seawall.domain.alerts import Alert
+from seawall.domain.severity import Severity
+from seawall.ports.store import Fold
+
+_CHUNK = 500
+"""Ids per statement: SQLite and PostgreSQL both bound the number of parameters."""
+
+
+class SqlAlerts:
+    """Fulfils `ports.store.AlertStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._insert = insert_for(database.engine.dialect.name)
+
+    def merge(self, alerts: Sequence[Alert], fold: Fold) -> list[Alert]:
+        """See the port."""
+        incoming = {item.id: item for item in fold(alerts)}
+        changed: list[Alert] = []
+        with self._db.write() as connection:
+            stored = {item.id: item for item in self._read(connection, sorted(incoming), lock=True)}
+            for identifier in sorted(incoming):
+                new, old = incoming[identifier], stored.get(identifier)
+                fresh = self._fresh_events(connection, new, known=old is not None)
+                if old is not None and not fresh:
+                    continue
+                merged = fold([old, new])[0] if old is not None else new
+                count = (old.count if old else 0) + len(fresh)
+                merged = replace(merged, count=max(count, 1))
+                self._write(connection, merged)
+                if fresh:
+                    connection.execute(
+                        alert_event.insert(), [{"alert_id": identifier, "event_id": event} for event in fresh]
+                    )
+                changed.append(merged)
+        return changed
+
+    def _fresh_events(self, connection: sa.Connection, item: Alert, *, known: bool) -> list[str]:
+        events = list(dict.fromkeys(f"{evidence.source}:{evidence.event_id}" for evidence in item.evidence))
+        if not known:
+            return events
+        seen: set[str] = set()
+        for start in range(0, len(events), _CHUNK):
+            chunk = events[start : start + _CHUNK]
+            query = sa.select(alert_event.c.event_id).where(
+                alert_event.c.alert_id == item.id, alert_event.c.event_id.in_(chunk)
+            )
+            seen.update(connection.scalars(query))
+        return [event for event in events if event not in seen]
+
+    def _write(self, connection: sa.Connection, item: Alert) -> None:
+        values = {
+            "id": item.id,
+            "analytic": item.analytic,
+            "severity": int(item.severity),
+            "cluster": item.cluster,
+            "first_seen": item.first_seen,
+            "last_seen": item.last_seen,
+            "document": to_document(item),
+        }
+        connection.execute(self._insert(alert).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
+
+    def _read(self, connection: sa.Connection, ids: Sequence[str], *, lock: bool = False) -> list[Alert]:
+        found: list[Alert] = []
+        for start in range(0, len(ids), _CHUNK):
+            query = sa.select(alert.c.document).where(alert.c.id.in_(ids[start : start + _CHUNK])).order_by(alert.c.id)
+            if lock and not self._db.is_sqlite:
+                query = query.with_for_update()
+            found.extend(from_document(document, Alert) for document in connection.scalars(query))
+        return found
+
+    def get(self, ids: Iterable[str]) -> list[Alert]:
+        """See the port."""
+        with self._db.read() as connection:
+            return sorted(self._read(connection, sorted(set(ids))), key=lambda item: (item.first_seen, item.id))
+
+    def between(self, start: datetime, end: datetime, cluster: str | None = None) -> list[Alert]:
+        """See the port."""
+        query = sa.select(alert.c.document).where(alert.c.last_seen >= start, alert.c.first_seen <= end)
+        if cluster is not None:
+            query = query.where(alert.c.cluster == cluster)
+        return self._all(query.order_by(alert.c.first_seen, alert.c.id))
+
+    def newest(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        severity: Severity | None = None,
+        cluster: str = "",
+        analytic: str = "",
+    ) -> list[Alert]:
+        """See the port."""
+        query = sa.select(alert.c.document).order_by(alert.c.last_seen.desc(), alert.c.id).limit(limit).offset(offset)
+        if severity is not None:
+            query = query.where(alert.c.severity >= int(severity))
+        if cluster:
+            query = query.where(alert.c.cluster == cluster)
+        if analytic:
+            query = query.where(alert.c.analytic == analytic)
+        return self._all(query)
+
+    def _all(self, query: sa.Select[Any]) -> list[Alert]:
+        with self._db.read() as connection:
+            return [from_document(document, Alert) for document in connection.scalars(query)]

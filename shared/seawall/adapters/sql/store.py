@@ -1,0 +1,32 @@
+"""Everything that is kept, behind `ports.store.Store`."""
+
+from __future__ import annotations
+
+from seawall.adapters.sql.alerts import SqlAlerts
+from seawall.adapters.sql.assessments import SqlAssessments
+from seawall.adapters.sql.database import Database
+from seawall.adapters.sql.images import SqlImages
+from seawall.adapters.sql.incidents import SqlIncidents
+from seawall.adapters.sql.migrate import migrate
+from seawall.adapters.sql.outbox import SqlOutbox
+from seawall.adapters.sql.poison import SqlPoison
+from seawall.adapters.sql.sensors import SqlSensorBatches
+
+
+class SqlStore:
+    """Opens the store and brings its tables to the newest revision."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        migrate(self.database)
+        self.images = SqlImages(self.database)
+        self.alerts = SqlAlerts(self.database)
+        self.incidents = SqlIncidents(self.database)
+        self.assessments = SqlAssessments(self.database)
+        self.sensor_batches = SqlSensorBatches(self.database)
+        self.outbox = SqlOutbox(self.database)
+        self.poison = SqlPoison(self.database)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()

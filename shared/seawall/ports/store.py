@@ -1,0 +1,242 @@
+"""What is kept, one Protocol per aggregate. Every write is idempotent: the same value twice changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from seawall.domain.alerts import Alert, Incident
+from seawall.domain.findings import ImageReport
+from seawall.domain.posture import Assessment, Status
+from seawall.domain.severity import Severity
+
+SCAN_STATES = ("queued", "running", "done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanState:
+    """Where the scan of one image stands; `digest` is the manifest or index that was pushed."""
+
+    digest: str
+    reference: str
+    state: str
+    reason: str = ""
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """One row of the list of images: how many open findings by severity label."""
+
+    digest: str
+    name: str
+    platform: str
+    distro: str
+    scanned_at: datetime
+    packages: int
+    gaps: int
+    findings: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRecord:
+    """Where the signed findings of an image lie. `referrer` is the digest of the manifest in the registry."""
+
+    digest: str
+    reference: str
+    referrer: str
+    key_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class ImageStore(Protocol):
+    """Scans and their reports."""
+
+    def set_state(self, state: ScanState) -> None:
+        """Record where a scan stands; a finished scan is not set back to queued by a late repeat of its push."""
+
+    def state(self, digest: str) -> ScanState | None:
+        """Where the scan of `digest` stands."""
+
+    def states(self, limit: int = 100) -> list[ScanState]:
+        """The newest scans first."""
+
+    def save(self, report: ImageReport) -> bool:
+        """Keep the report and its findings in place of earlier ones; False when nothing but the time of the scan is new."""
+
+    def report(self, digest: str) -> ImageReport | None:
+        """The report of one image."""
+
+    def summaries(self, limit: int = 100, offset: int = 0) -> list[ImageSummary]:
+        """Images, most severe findings first."""
+
+    def save_attestation(self, record: AttestationRecord) -> None:
+        """Remember where the attestation lies."""
+
+    def attestation(self, digest: str) -> AttestationRecord | None:
+        """Where the attestation of `digest` lies."""
+
+
+Fold = Callable[[Iterable[Alert]], list[Alert]]
+
+
+class AlertStore(Protocol):
+    """Folded alerts."""
+
+    def merge(self, alerts: Sequence[Alert], fold: Fold) -> list[Alert]:
+        """Fold `alerts` into the stored ones of the same ids in one transaction; return those that changed, as stored.
+
+        An event counts once for an alert, however often it arrives.
+        """
+
+    def get(self, ids: Iterable[str]) -> list[Alert]:
+        """The alerts that exist among `ids`, oldest first."""
+
+    def between(self, start: datetime, end: datetime, cluster: str | None = None) -> list[Alert]:
+        """Alerts whose [first_seen, last_seen] touches [start, end], oldest first."""
+
+    def newest(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        severity: Severity | None = None,
+        cluster: str = "",
+        analytic: str = "",
+    ) -> list[Alert]:
+        """Alerts of at least `severity`, newest first."""
+
+
+class IncidentStore(Protocol):
+    """Incidents and their state changes."""
+
+    def save(self, incidents: Sequence[Incident]) -> list[Incident]:
+        """Keep the incidents that differ from what is stored, each with the next `seq`; return those, as stored.
+
+        A status that an analyst set stays.
+        """
+
+    def get(self, id: str) -> Incident | None:  # noqa: A002
+        """One incident."""
+
+    def between(self, start: datetime, end: datetime) -> list[Incident]:
+        """Incidents that are not merged into others and touch [start, end], oldest first."""
+
+    def newest(self, *, limit: int = 100, offset: int = 0, status: str = "") -> list[Incident]:
+        """Incidents that are not merged into others, newest first."""
+
+    def set_status(self, id: str, status: str) -> Incident | None:  # noqa: A002
+        """An analyst's decision: new, active or closed."""
+
+
+class AssessmentStore(Protocol):
+    """Posture results, one row per control and object."""
+
+    def replace(self, scope: str, assessments: Sequence[Assessment], assessed_at: datetime) -> int:
+        """Keep `assessments` as the present state of `scope` (a cluster or a target); return how many rows changed."""
+
+    def find(
+        self, *, scope: str = "", status: Status | None = None, control: str = "", limit: int = 1000, offset: int = 0
+    ) -> list[Assessment]:
+        """Results, most severe first."""
+
+    def counts(self, scope: str = "") -> dict[str, int]:
+        """How many results by status."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One sensor batch: `first_seq` and `last_seq` are inclusive sequence numbers within `boot_id`."""
+
+    sensor: str
+    boot_id: str
+    first_seq: int
+    last_seq: int
+    received_at: datetime
+    events: int
+
+
+class SensorBatchStore(Protocol):
+    """Which batches arrived."""
+
+    def accept(self, batch: BatchRecord) -> bool:
+        """Record the batch; False when this (sensor, boot, first sequence number) was there already."""
+
+    def batches(self, sensor: str, boot_id: str) -> list[BatchRecord]:
+        """The batches of one boot by sequence number: holes are losses."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One state change of an incident on its way to one destination."""
+
+    destination: str
+    incident_id: str
+    seq: int
+    attempts: int
+    created_at: datetime
+
+
+class OutboxStore(Protocol):
+    """What still has to leave: written once per (destination, incident, seq), claimed with a lease."""
+
+    def add(self, destination: str, incidents: Sequence[Incident], now: datetime) -> int:
+        """Insert what is not there yet; return how many."""
+
+    def claim(self, destination: str, now: datetime, *, limit: int = 100, lease_s: float = 60) -> list[OutboxEntry]:
+        """Take due entries, oldest first; they are due again when the lease ends without `done`."""
+
+    def done(self, entries: Sequence[OutboxEntry]) -> None:
+        """Delivered."""
+
+    def retry(self, entry: OutboxEntry, at: datetime, reason: str) -> None:
+        """Not delivered: due again at `at`."""
+
+    def poison(self, entry: OutboxEntry, reason: str) -> None:
+        """Can never be delivered."""
+
+    def pending(self) -> dict[str, int]:
+        """How many entries wait, by destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonRecord:
+    """An input that could not be processed: kept with its reason for a person to look at."""
+
+    id: str
+    source: str
+    reason: str
+    body: bytes
+    received_at: datetime
+
+
+class PoisonStore(Protocol):
+    """Inputs that no retry can help."""
+
+    def add(self, record: PoisonRecord) -> None:
+        """Keep it once."""
+
+    def newest(self, limit: int = 100) -> list[PoisonRecord]:
+        """Newest first."""
+
+
+class Store(Protocol):
+    """Everything that is kept."""
+
+    @property
+    def images(self) -> ImageStore: ...
+    @property
+    def alerts(self) -> AlertStore: ...
+    @property
+    def incidents(self) -> IncidentStore: ...
+    @property
+    def assessments(self) -> AssessmentStore: ...
+    @property
+    def sensor_batches(self) -> SensorBatchStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+    @property
+    def poison(self) -> PoisonStore: ...

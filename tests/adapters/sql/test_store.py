@@ -1,0 +1,266 @@
+"""The same behaviour on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from seawall.adapters.sql import schema
+from seawall.adapters.sql.database import Database
+from seawall.adapters.sql.migrate import migrate
+from seawall.adapters.sql.store import SqlStore
+from seawall.domain.alerts import Alert, Entity, EntityKind, Evidence, Incident
+from seawall.domain.errors import ConfigError
+from seawall.domain.findings import Finding, ImageReport
+from seawall.domain.packages import Distro, Gap, Package
+from seawall.domain.posture import Assessment, ObjectRef, Status
+from seawall.domain.severity import Severity
+from seawall.ports.store import AttestationRecord, BatchRecord, PoisonRecord, ScanState
+
+T0 = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+DIGEST = "sha256:" + "1" * 64
+
+
+def finding(identifier: str = "CVE-2026-0001", severity: Severity = Severity.HIGH, **more: object) -> Finding:
+    return replace(Finding(identifier, "pkg:deb/debian/zlib1g@1.2.13", "zlib1g", "1.2.13", severity), **more)
+
+
+def report(*findings: Finding, at: datetime = T0) -> ImageReport:
+    packages = (
+        Package(
+            "pkg:deb/debian/zlib1g@1.2.13", "zlib1g", "1.2.13", ecosystem="Debian:12", files=("usr/lib/libz.so.1",)
+        ),
+    )
+    gaps = (Gap("layer", "truncated"),)
+    return ImageReport(
+        DIGEST, "shop/api:1", "linux/amd64", Distro("debian", "12"), packages, findings, gaps, at, "db-1"
+    )
+
+
+def event(identifier: str, at: datetime = T0) -> Evidence:
+    return Evidence("audit", identifier, at, "exec")
+
+
+def alert(*events: Evidence, identifier: str = "alert-1") -> Alert:
+    times = [item.ts for item in events if item.ts]
+    return Alert(
+        identifier, "AU-0001", "Exec", "alice ran sh", Severity.MEDIUM, ("T1609",), min(times), max(times), "audit",
+        count=len(events), cluster="prod", evidence=events, entities=(Entity(EntityKind.USER, "alice", "prod"),),
+    )  # fmt: skip
+
+
+def fold(alerts: Iterable[Alert]) -> list[Alert]:
+    """The least a fold does: one alert per id, all evidence once, first and last seen."""
+    folded: dict[str, Alert] = {}
+    for item in alerts:
+        old = folded.get(item.id)
+        if old is None:
+            folded[item.id] = item
+            continue
+        evidence = {entry.event_id: entry for entry in (*old.evidence, *item.evidence)}
+        folded[item.id] = replace(
+            old,
+            first_seen=min(old.first_seen, item.first_seen),
+            last_seen=max(old.last_seen, item.last_seen),
+            evidence=tuple(evidence[key] for key in sorted(evidence)),
+            count=len(evidence),
+        )
+    return list(folded.values())
+
+
+def test_migrations_give_the_tables_of_the_schema(store: SqlStore) -> None:
+    with store.database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        known = set(schema.metadata.tables)
+        differences = [item for item in compare_metadata(context, schema.metadata) if _table(item) in known]
+    assert differences == []
+
+
+def _table(difference: object) -> str:
+    entry = difference[0] if isinstance(difference, list) else difference
+    for part in entry[1:]:
+        name = part if isinstance(part, str) else getattr(getattr(part, "table", part), "name", None)
+        if name:
+            return str(name)
+    return ""
+
+
+def test_opening_again_changes_nothing(store: SqlStore) -> None:
+    migrate(store.database)
+    assert store.images.summaries() == []
+
+
+def test_a_store_of_a_newer_version_is_refused(store: SqlStore) -> None:
+    with store.database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="9999"):
+        migrate(store.database)
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "not a url"])
+def test_unsupported_databases_are_config_errors(url: str) -> None:
+    with pytest.raises(ConfigError):
+        Database(url)
+
+
+class TestImages:
+    def test_a_report_comes_back_as_it_was(self, store: SqlStore) -> None:
+        saved = report(finding(), finding("CVE-2026-0002", Severity.LOW, epss=0.5, aliases=("GHSA-1",)))
+        assert store.images.save(saved)
+        assert store.images.report(DIGEST) == saved
+
+    def test_the_same_report_again_changes_nothing(self, store: SqlStore) -> None:
+        store.images.save(report(finding()))
+        assert not store.images.save(report(finding(), at=T0 + timedelta(hours=1)))
+
+    def test_a_rescan_replaces_findings(self, store: SqlStore) -> None:
+        store.images.save(report(finding()))
+        assert store.images.save(report(finding("CVE-2026-0003")))
+        stored = store.images.report(DIGEST)
+        assert stored is not None
+        assert [item.id for item in stored.findings] == ["CVE-2026-0003"]
+
+    def test_summaries_count_open_findings(self, store: SqlStore) -> None:
+        store.images.save(report(finding(), finding("CVE-2026-0002", status="suppressed")))
+        (summary,) = store.images.summaries()
+        assert (summary.findings, summary.packages, summary.gaps, summary.distro) == ({"high": 1}, 1, 1, "debian 12")
+
+    def test_a_late_repeat_of_a_push_does_not_queue_a_finished_scan(self, store: SqlStore) -> None:
+        for state in ("queued", "running", "done", "queued"):
+            store.images.set_state(ScanState(DIGEST, "r/shop", state, updated_at=T0))
+        assert store.images.state(DIGEST) == ScanState(DIGEST, "r/shop", "done", updated_at=T0)
+
+    def test_a_failed_scan_can_be_queued_again(self, store: SqlStore) -> None:
+        for state in ("failed", "queued"):
+            store.images.set_state(ScanState(DIGEST, "r/shop", state, updated_at=T0))
+        state = store.images.state(DIGEST)
+        assert state is not None
+        assert state.state == "queued"
+
+    def test_attestations_are_replaced(self, store: SqlStore) -> None:
+        first = AttestationRecord(DIGEST, "r/shop", "sha256:aa", "key", T0, T0 + timedelta(days=1))
+        store.images.save_attestation(first)
+        store.images.save_attestation(replace(first, referrer="sha256:bb"))
+        assert store.images.attestation(DIGEST) == replace(first, referrer="sha256:bb")
+
+
+class TestAlerts:
+    def test_an_event_counts_once(self, store: SqlStore) -> None:
+        assert store.alerts.merge([alert(event("e1"), event("e2"))], fold)[0].count == 2
+        assert store.alerts.merge([alert(event("e1"), event("e2"))], fold) == []
+        (changed,) = store.alerts.merge([alert(event("e2"), event("e3", T0 + timedelta(minutes=5)))], fold)
+        assert (changed.count, changed.last_seen) == (3, T0 + timedelta(minutes=5))
+        assert store.alerts.get(["alert-1"]) == [changed]
+
+    def test_parallel_writers_lose_nothing(self, store: SqlStore) -> None:
+        def write(start: int) -> None:
+            for number in range(start, start + 5):
+                store.alerts.merge([alert(event(f"e{number:03}"))], fold)
+
+        store.alerts.merge([alert(event("first"))], fold)
+        writers = [threading.Thread(target=write, args=(start,)) for start in (0, 5, 10)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert store.alerts.get(["alert-1"])[0].count == 16
+
+    def test_windows_and_filters(self, store: SqlStore) -> None:
+        store.alerts.merge([alert(event("e1")), alert(event("e9", T0 + timedelta(days=1)), identifier="alert-2")], fold)
+        ids = [item.id for item in store.alerts.between(T0 - timedelta(hours=1), T0 + timedelta(hours=1))]
+        assert ids == ["alert-1"]
+        assert [item.id for item in store.alerts.newest()] == ["alert-2", "alert-1"]
+        assert store.alerts.newest(severity=Severity.HIGH) == []
+        assert store.alerts.newest(cluster="other") == []
+
+    def test_nul_characters_do_not_break_the_store(self, store: SqlStore) -> None:
+        hostile = replace(alert(event("e1")), message="a\x00b")
+        store.alerts.merge([hostile], fold)
+        assert store.alerts.get(["alert-1"])[0].message == "a\ufffdb"
+
+
+class TestIncidents:
+    incident = Incident("incident-1", "Exec", Severity.HIGH, T0, T0, ("alert-1",), timeline=((T0, "exec"),))
+
+    def test_each_state_change_has_a_number(self, store: SqlStore) -> None:
+        assert [item.seq for item in store.incidents.save([self.incident])] == [1]
+        assert store.incidents.save([self.incident]) == []
+        grown = replace(self.incident, alert_ids=("alert-1", "alert-2"))
+        assert [item.seq for item in store.incidents.save([grown])] == [2]
+
+    def test_an_analysts_status_stays(self, store: SqlStore) -> None:
+        store.incidents.save([self.incident])
+        closed = store.incidents.set_status("incident-1", "closed")
+        assert closed is not None
+        assert closed.seq == 2
+        store.incidents.save([replace(self.incident, severity=Severity.CRITICAL)])
+        stored = store.incidents.get("incident-1")
+        assert stored is not None
+        assert (stored.status, stored.severity, stored.seq) == ("closed", Severity.CRITICAL, 3)
+
+    def test_merged_incidents_are_not_listed(self, store: SqlStore) -> None:
+        store.incidents.save([self.incident, replace(self.incident, id="incident-2", merged_into="incident-1")])
+        assert [item.id for item in store.incidents.newest()] == ["incident-1"]
+
+
+class TestAssessments:
+    def row(self, name: str, status: Status = Status.FAIL) -> Assessment:
+        return Assessment(
+            f"as-{name}", "WL-001", status, Severity.CRITICAL, ObjectRef("Pod", name, "shop"), actual=True
+        )
+
+    def test_only_changes_are_counted(self, store: SqlStore) -> None:
+        assert store.assessments.replace("prod", [self.row("a"), self.row("b")], T0) == 2
+        assert store.assessments.replace("prod", [self.row("a"), self.row("b")], T0 + timedelta(hours=1)) == 0
+        assert store.assessments.replace("prod", [self.row("a", Status.PASS)], T0) == 2
+        assert store.assessments.counts() == {"pass": 1}
+
+    def test_scopes_are_apart(self, store: SqlStore) -> None:
+        store.assessments.replace("prod", [self.row("a")], T0)
+        store.assessments.replace("test", [], T0)
+        assert [item.object.name for item in store.assessments.find(status=Status.FAIL)] == ["a"]
+        assert store.assessments.find(scope="test") == []
+
+
+def test_a_sensor_batch_is_accepted_once(store: SqlStore) -> None:
+    batch = BatchRecord("node-1", "boot", 1, 10, T0, 10)
+    assert store.sensor_batches.accept(batch)
+    assert not store.sensor_batches.accept(batch)
+    assert store.sensor_batches.accept(replace(batch, first_seq=11, last_seq=12, events=2))
+    assert [item.first_seq for item in store.sensor_batches.batches("node-1", "boot")] == [1, 11]
+
+
+class TestOutbox:
+    incident = replace(TestIncidents.incident, seq=1)
+
+    def test_a_state_change_is_written_once_and_leased(self, store: SqlStore) -> None:
+        assert store.outbox.add("webhook", [self.incident], T0) == 1
+        assert store.outbox.add("webhook", [self.incident], T0) == 0
+        (entry,) = store.outbox.claim("webhook", T0, lease_s=60)
+        assert store.outbox.claim("webhook", T0 + timedelta(seconds=59)) == []
+        (again,) = store.outbox.claim("webhook", T0 + timedelta(seconds=61))
+        assert (entry.attempts, again.attempts) == (1, 2)
+        store.outbox.done([again])
+        assert store.outbox.pending() == {}
+
+    def test_retry_and_poison(self, store: SqlStore) -> None:
+        store.outbox.add("webhook", [self.incident], T0)
+        (entry,) = store.outbox.claim("webhook", T0)
+        store.outbox.retry(entry, T0 + timedelta(minutes=5), "429")
+        assert store.outbox.claim("webhook", T0 + timedelta(minutes=4)) == []
+        assert store.outbox.pending() == {"webhook": 1}
+        store.outbox.poison(entry, "400")
+        assert store.outbox.pending() == {}
+
+
+def test_poison_is_kept_once(store: SqlStore) -> None:
+    record = PoisonRecord("p1", "audit", "not JSON", b"\x00\xff{", T0)
+    store.poison.add(record)
+    store.poison.add(record)
+    assert store.poison.newest() == [record]

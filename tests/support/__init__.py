@@ -1,0 +1,1 @@
+"""Real servers and doubles that tests start on free ports in temporary folders."""
