@@ -122,7 +122,8 @@ class DurableQueue:
             try:
                 run(job, key, body)
             except Exception as error:  # noqa: BLE001 - whatever it was, the input must not be lost
-                cause = error.errors[-1] if getattr(error, "errors", None) else error
+                tries = getattr(error, "errors", None)  # DBOS raises the list of what every try raised
+                cause = tries[-1] if tries else error
                 log.warning("job given up", extra={"job": job, "key": key, "error": type(cause).__name__})
                 self._poison(job, key, body, f"{type(cause).__name__}: {cause}")
 

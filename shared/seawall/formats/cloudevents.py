@@ -1,0 +1,78 @@
+"""CloudEvents 1.0 in JSON: what travels between doors, queues and functions.
+
+Source: cloudevents/spec v1.0.2, json-format.md.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seawall.domain.errors import MalformedEvent
+
+PREFIX = "io.seawall."
+IMAGE_PUSHED = "io.seawall.image.pushed"
+AUDIT_RECEIVED = "io.seawall.audit.received"
+SENSOR_RECEIVED = "io.seawall.sensor.received"
+POSTURE_RECEIVED = "io.seawall.posture.received"
+ALERTS_RAISED = "io.seawall.alerts.raised"
+INCIDENTS_CHANGED = "io.seawall.incidents.changed"
+
+
+class CloudEvent(BaseModel):
+    """One event. `id` is derived from content, so the same input twice is the same event; either `data` or `data_base64`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str = Field(min_length=1, max_length=512)
+    source: str = Field(min_length=1, max_length=2048)
+    type: str = Field(min_length=1, max_length=128)
+    subject: str = ""
+    time: datetime | None = None
+    datacontenttype: str = "application/json"
+    traceparent: str = ""
+    """W3C trace context of the request that brought it (CloudEvents distributed-tracing extension)."""
+    data: Any = None
+    data_base64: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """The raw bytes that `data_base64` carries."""
+        try:
+            return b64decode(self.data_base64, validate=True)
+        except ValueError as error:
+            raise MalformedEvent("data_base64 is not base64", where="/data_base64") from error
+
+    def to_bytes(self) -> bytes:
+        """The event as JSON."""
+        return self.model_dump_json(exclude_defaults=False).encode()
+
+
+def carrying(kind: str, key: str, source: str, body: bytes, **attributes: Any) -> CloudEvent:
+    """Return the event that carries raw bytes unchanged."""
+    return CloudEvent(
+        id=key,
+        source=source,
+        type=kind,
+        datacontenttype="application/octet-stream",
+        data_base64=b64encode(body).decode(),
+        **attributes,
+    )
+
+
+def parse(raw: bytes) -> CloudEvent:
+    """Return the event in `raw`.
+
+    Raises:
+        MalformedEvent: not a CloudEvent; `where` points at the first problem.
+    """
+    try:
+        return CloudEvent.model_validate_json(raw)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = "/" + "/".join(str(part) for part in problem["loc"])
+        raise MalformedEvent(f"not a CloudEvent: {problem['msg']}", where=where) from error
