@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.support.fixtures"]
+
 SHARED_DATA = Path(__file__).parents[2] / "shared"
+AZURITE = Path(__file__).parent / "support/npm/node_modules/.bin/azurite"
 
 
 def _kernel_bpf() -> bool:
@@ -19,6 +23,14 @@ def _kernel_bpf() -> bool:
 
 def _postgres() -> bool:
     return shutil.which("initdb") is not None or bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
+def _azurite() -> bool:
+    return shutil.which("azurite") is not None or AZURITE.exists()
+
+
+def _module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -31,6 +43,9 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         "apt-get install qemu-system-x86 busybox-static cpio",
     ),
     "ebpf": (_kernel_bpf, "root, a kernel with BTF, apt-get install clang llvm libbpf-dev bpftool"),
+    "azurite": (_azurite, "npm ci --prefix tests/support/npm"),
+    "azure-functions": (lambda: _module("azure_functions_runtime"), "run with Python 3.13 (make setup)"),
+    "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
     "python313": (lambda: sys.version_info >= (3, 13), "run with Python 3.13"),
     "shared": (lambda: (SHARED_DATA / "data").is_dir(), "the data folder that lies beside a developer's checkout"),
 }

@@ -1,0 +1,54 @@
+"""What waits to leave the product: written once per state change, delivered at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One document for one destination. (`destination`, `kind`, `subject`, `seq`) is its identity.
+
+    `kind` is a `seawall.domain.publishing.Kind`; `subject` the id of what changed (incident, alert, image, ...); `seq`
+    the number of the change; `body` the JSON document to publish, complete: nothing is looked up when it is sent.
+    """
+
+    destination: str
+    kind: str
+    subject: str
+    seq: int
+    body: Mapping[str, Any]
+    created_at: datetime
+    attempts: int = 0
+
+
+class Outbox(Protocol):
+    """Keeps entries until their destination has them."""
+
+    def add(self, entries: Iterable[OutboxEntry]) -> int:
+        """Write the entries that are not known yet (by identity); return how many were new."""
+
+    def claim(self, destination: str, *, limit: int, now: datetime, lease_s: float) -> list[OutboxEntry]:
+        """Lease the oldest due entries of a destination, `attempts` counted up, in order of creation then `seq`.
+
+        One sender per destination at a time: empty while another lease of this destination is alive. So a destination
+        sees the changes of one subject in order, and a cap on its rate holds over all instances.
+        """
+
+    def done(self, entries: Sequence[OutboxEntry], *, now: datetime, units: int = 0) -> None:
+        """The destination has them. `units` is what they count against its rate cap."""
+
+    def retry(self, entries: Sequence[OutboxEntry], *, not_before: datetime, reason: str) -> None:
+        """Offer them again from `not_before` on."""
+
+    def poison(self, entries: Sequence[OutboxEntry], *, reason: str, now: datetime) -> None:
+        """They can never be delivered; they stay, with the reason, for an operator to see."""
+
+    def units_since(self, destination: str, since: datetime) -> int:
+        """Return the sum of `units` that were delivered to a destination since then."""
+
+    def latest(self, destination: str, kind: str, subject: str, *, below_seq: int) -> OutboxEntry | None:
+        """Return the newest entry of a subject below a `seq` that was delivered, if any: what the receiver knows."""
