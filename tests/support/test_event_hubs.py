@@ -26,7 +26,6 @@ from tests.support.event_hubs import Broker, Hub, sas_keys
 from tests.support.fixtures import Azurite
 from tests.support.ports import wait_until
 
-
 # The client leaves sockets to the garbage collector when a link is stolen or a connection cut.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
