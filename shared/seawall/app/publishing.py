@@ -16,6 +16,7 @@ from seawall.domain.findings import ImageReport
 from seawall.domain.ids import content_id
 from seawall.domain.posture import Assessment
 from seawall.domain.publishing import (
+    DONE,
     Kind,
     Outcome,
     State,
@@ -24,10 +25,11 @@ from seawall.domain.publishing import (
     asset_document,
     image_document,
     incident_document,
+    incident_of,
 )
 from seawall.ports.clock import Clock
 from seawall.ports.outbox import Outbox, OutboxEntry
-from seawall.ports.publisher import BatchPublisher
+from seawall.ports.publisher import BatchPublisher, Publisher
 
 log = logging.getLogger(__name__)
 
@@ -110,14 +112,36 @@ def publish_outbox(
     counts = dict.fromkeys(State, 0)
     for publisher in publishers:
         entries = outbox.claim(publisher.id, limit=CLAIM, now=clock.now(), lease_s=LEASE_S)
-        if not entries:
-            continue
-        outcomes = _offer(publisher, entries)
-        now = clock.now()
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            state = _settle(outbox, publisher, entry, outcome, now, jitter or random.Random())  # noqa: S311
-            counts[state] += 1
+        try:
+            outcomes = _offer(publisher, entries) if entries else []
+            now = clock.now()
+            for entry, outcome in zip(entries, outcomes, strict=True):
+                state = _settle(outbox, publisher, entry, outcome, now, jitter or random.Random())  # noqa: S311
+                counts[state] += 1
+        finally:
+            outbox.release(publisher.id)
     return PublishReport(counts[State.DONE], counts[State.RETRY], counts[State.POISON])
+
+
+class PerIncident:
+    """A `Publisher` of single incidents, as one for batches."""
+
+    kinds = frozenset({Kind.INCIDENT})
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.id = publisher.id
+
+    def publish_batch(self, entries: Sequence[OutboxEntry]) -> list[Outcome]:
+        """See the port: one after the other, each with its own outcome."""
+        return [self._one(entry) for entry in entries]
+
+    def _one(self, entry: OutboxEntry) -> Outcome:
+        try:
+            self._publisher.publish(*incident_of(entry.body))
+        except SeawallError as error:
+            return outcome_of(error)
+        return DONE
 
 
 def outcome_of(error: SeawallError) -> Outcome:

@@ -34,9 +34,13 @@ class Outbox(Protocol):
     def claim(self, destination: str, *, limit: int, now: datetime, lease_s: float) -> list[OutboxEntry]:
         """Lease the oldest due entries of a destination, `attempts` counted up, in order of creation then `seq`.
 
-        One sender per destination at a time: empty while another lease of this destination is alive. So a destination
-        sees the changes of one subject in order, and a cap on its rate holds over all instances.
+        One sender per destination at a time: empty while another process holds the destination. So a destination sees
+        the changes of one subject in order, and a cap on its rate holds over all instances. An entry waits while an
+        earlier change of its subject does.
         """
+
+    def release(self, destination: str) -> None:
+        """Let others claim the destination before the lease ends."""
 
     def done(self, entries: Sequence[OutboxEntry], *, now: datetime, units: int = 0) -> None:
         """The destination has them. `units` is what they count against its rate cap."""
@@ -50,5 +54,13 @@ class Outbox(Protocol):
     def units_since(self, destination: str, since: datetime) -> int:
         """Return the sum of `units` that were delivered to a destination since then."""
 
-    def latest(self, destination: str, kind: str, subject: str, *, below_seq: int) -> OutboxEntry | None:
-        """Return the newest entry of a subject below a `seq` that was delivered, if any: what the receiver knows."""
+    def latest(
+        self, destination: str, kind: str, subject: str, *, below_seq: int, min_units: int = 0
+    ) -> OutboxEntry | None:
+        """Return the newest entry of a subject below a `seq` that was delivered, if any: what the receiver knows.
+
+        `min_units` 1: the newest that counted against the rate cap.
+        """
+
+    def pending(self) -> dict[str, int]:
+        """Return how many entries wait, by destination."""

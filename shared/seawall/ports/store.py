@@ -11,6 +11,7 @@ from seawall.domain.alerts import Alert, Incident
 from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
+from seawall.ports.outbox import Outbox
 
 SCAN_STATES = ("queued", "running", "done", "failed")
 
@@ -170,39 +171,6 @@ class SensorBatchStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxEntry:
-    """One state change of an incident on its way to one destination."""
-
-    destination: str
-    incident_id: str
-    seq: int
-    attempts: int
-    created_at: datetime
-
-
-class OutboxStore(Protocol):
-    """What still has to leave: written once per (destination, incident, seq), claimed with a lease."""
-
-    def add(self, destination: str, incidents: Sequence[Incident], now: datetime) -> int:
-        """Insert what is not there yet; return how many."""
-
-    def claim(self, destination: str, now: datetime, *, limit: int = 100, lease_s: float = 60) -> list[OutboxEntry]:
-        """Take due entries, oldest first; they are due again when the lease ends without `done`."""
-
-    def done(self, entries: Sequence[OutboxEntry]) -> None:
-        """Delivered."""
-
-    def retry(self, entry: OutboxEntry, at: datetime, reason: str) -> None:
-        """Not delivered: due again at `at`."""
-
-    def poison(self, entry: OutboxEntry, reason: str) -> None:
-        """Can never be delivered."""
-
-    def pending(self) -> dict[str, int]:
-        """How many entries wait, by destination."""
-
-
-@dataclass(frozen=True, slots=True)
 class PoisonRecord:
     """An input that could not be processed: kept with its reason for a person to look at."""
 
@@ -237,6 +205,6 @@ class Store(Protocol):
     @property
     def sensor_batches(self) -> SensorBatchStore: ...
     @property
-    def outbox(self) -> OutboxStore: ...
+    def outbox(self) -> Outbox: ...
     @property
     def poison(self) -> PoisonStore: ...

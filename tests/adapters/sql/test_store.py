@@ -236,29 +236,6 @@ def test_a_sensor_batch_is_accepted_once(store: SqlStore) -> None:
     assert [item.first_seq for item in store.sensor_batches.batches("node-1", "boot")] == [1, 11]
 
 
-class TestOutbox:
-    incident = replace(TestIncidents.incident, seq=1)
-
-    def test_a_state_change_is_written_once_and_leased(self, store: SqlStore) -> None:
-        assert store.outbox.add("webhook", [self.incident], T0) == 1
-        assert store.outbox.add("webhook", [self.incident], T0) == 0
-        (entry,) = store.outbox.claim("webhook", T0, lease_s=60)
-        assert store.outbox.claim("webhook", T0 + timedelta(seconds=59)) == []
-        (again,) = store.outbox.claim("webhook", T0 + timedelta(seconds=61))
-        assert (entry.attempts, again.attempts) == (1, 2)
-        store.outbox.done([again])
-        assert store.outbox.pending() == {}
-
-    def test_retry_and_poison(self, store: SqlStore) -> None:
-        store.outbox.add("webhook", [self.incident], T0)
-        (entry,) = store.outbox.claim("webhook", T0)
-        store.outbox.retry(entry, T0 + timedelta(minutes=5), "429")
-        assert store.outbox.claim("webhook", T0 + timedelta(minutes=4)) == []
-        assert store.outbox.pending() == {"webhook": 1}
-        store.outbox.poison(entry, "400")
-        assert store.outbox.pending() == {}
-
-
 def test_poison_is_kept_once(store: SqlStore) -> None:
     record = PoisonRecord("p1", "audit", "not JSON", b"\x00\xff{", T0)
     store.poison.add(record)

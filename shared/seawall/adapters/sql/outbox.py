@@ -1,75 +1,136 @@
-"""The outbox: one row per destination and state change, claimed with a lease."""
+"""The outbox: one row per destination and change, written by conditional insert; one sender per destination by lease."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import insert_for
-from seawall.adapters.sql.schema import outbox
-from seawall.domain.alerts import Incident
-from seawall.ports.store import OutboxEntry
+from seawall.adapters.sql.schema import outbox, outbox_lease
+from seawall.ports.outbox import OutboxEntry
 
 
 class SqlOutbox:
-    """Fulfils `ports.store.OutboxStore`."""
+    """Fulfils `ports.outbox.Outbox`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert = insert_for(database.engine.dialect.name)
+        self._holder = uuid.uuid4().hex
 
-    def add(self, destination: str, incidents: Sequence[Incident], now: datetime) -> int:
+    def add(self, entries: Iterable[OutboxEntry]) -> int:
         """See the port."""
         added = 0
         with self._db.write() as connection:
-            for item in incidents:
+            for entry in entries:
                 row = {
-                    "destination": destination,
-                    "incident_id": item.id,
-                    "seq": item.seq,
-                    "created_at": now,
-                    "due_at": now,
+                    "destination": entry.destination,
+                    "kind": str(entry.kind),
+                    "subject": entry.subject,
+                    "seq": entry.seq,
+                    "state": "pending",
+                    "attempts": 0,
+                    "units": 0,
+                    "due_at": entry.created_at,
+                    "created_at": entry.created_at,
+                    "reason": "",
+                    "document": dict(entry.body),
                 }
-                row |= {"state": "pending", "attempts": 0, "reason": ""}
                 statement = self._insert(outbox).values(row).on_conflict_do_nothing().returning(outbox.c.seq)
                 added += connection.execute(statement).first() is not None
         return added
 
-    def claim(self, destination: str, now: datetime, *, limit: int = 100, lease_s: float = 60) -> list[OutboxEntry]:
+    def claim(self, destination: str, *, limit: int, now: datetime, lease_s: float) -> list[OutboxEntry]:
         """See the port."""
-        due = sa.select(outbox).where(
-            outbox.c.destination == destination, outbox.c.state == "pending", outbox.c.due_at <= now
+        earlier = outbox.alias("earlier")
+        blocked = sa.exists().where(
+            earlier.c.destination == destination,
+            earlier.c.kind == outbox.c.kind,
+            earlier.c.subject == outbox.c.subject,
+            earlier.c.seq < outbox.c.seq,
+            earlier.c.state == "pending",
+            earlier.c.due_at > now,
         )
-        due = due.order_by(outbox.c.created_at, outbox.c.incident_id, outbox.c.seq).limit(limit)
-        if not self._db.is_sqlite:
-            due = due.with_for_update(skip_locked=True)
+        due = (
+            sa.select(outbox)
+            .where(outbox.c.destination == destination, outbox.c.state == "pending", outbox.c.due_at <= now, ~blocked)
+            .order_by(outbox.c.created_at, outbox.c.kind, outbox.c.subject, outbox.c.seq)
+            .limit(limit)
+        )
         with self._db.write() as connection:
+            if not self._take(connection, destination, now, lease_s):
+                return []
             rows = connection.execute(due).all()
             for row in rows:
-                lease = {"due_at": now + timedelta(seconds=lease_s), "attempts": row.attempts + 1}
-                connection.execute(outbox.update().where(_is(row.destination, row.incident_id, row.seq)).values(lease))
-        return [
-            OutboxEntry(row.destination, row.incident_id, row.seq, row.attempts + 1, row.created_at) for row in rows
-        ]
+                connection.execute(outbox.update().where(_is(row)).values(attempts=row.attempts + 1))
+        return [_entry(row, row.attempts + 1) for row in rows]
 
-    def done(self, entries: Sequence[OutboxEntry]) -> None:
+    def _take(self, connection: sa.Connection, destination: str, now: datetime, lease_s: float) -> bool:
+        lease = {"holder": self._holder, "until": now + timedelta(seconds=lease_s)}
+        statement = (
+            self._insert(outbox_lease)
+            .values(destination=destination, **lease)
+            .on_conflict_do_update(index_elements=["destination"], set_=lease, where=outbox_lease.c.until <= now)
+            .returning(outbox_lease.c.destination)
+        )
+        return connection.execute(statement).first() is not None
+
+    def release(self, destination: str) -> None:
         """See the port."""
+        ours = sa.and_(outbox_lease.c.destination == destination, outbox_lease.c.holder == self._holder)
+        with self._db.write() as connection:
+            connection.execute(outbox_lease.delete().where(ours))
+
+    def done(self, entries: Sequence[OutboxEntry], *, now: datetime, units: int = 0) -> None:
+        """See the port."""
+        self._settle(entries, state="done", reason="", settled_at=now, units=units)
+
+    def retry(self, entries: Sequence[OutboxEntry], *, not_before: datetime, reason: str) -> None:
+        """See the port."""
+        self._settle(entries, due_at=not_before, reason=reason[:1000])
+
+    def poison(self, entries: Sequence[OutboxEntry], *, reason: str, now: datetime) -> None:
+        """See the port."""
+        self._settle(entries, state="poison", reason=reason[:1000], settled_at=now)
+
+    def _settle(self, entries: Sequence[OutboxEntry], **values: Any) -> None:
         with self._db.write() as connection:
             for entry in entries:
-                self._set(connection, entry, state="done", reason="")
+                connection.execute(outbox.update().where(_is(entry)).values(**values))
 
-    def retry(self, entry: OutboxEntry, at: datetime, reason: str) -> None:
+    def units_since(self, destination: str, since: datetime) -> int:
         """See the port."""
-        with self._db.write() as connection:
-            self._set(connection, entry, due_at=at, reason=reason[:1000])
+        query = sa.select(sa.func.coalesce(sa.func.sum(outbox.c.units), 0)).where(
+            outbox.c.destination == destination, outbox.c.state == "done", outbox.c.settled_at > since
+        )
+        with self._db.read() as connection:
+            return int(connection.scalar(query) or 0)
 
-    def poison(self, entry: OutboxEntry, reason: str) -> None:
+    def latest(
+        self, destination: str, kind: str, subject: str, *, below_seq: int, min_units: int = 0
+    ) -> OutboxEntry | None:
         """See the port."""
-        with self._db.write() as connection:
-            self._set(connection, entry, state="poison", reason=reason[:1000])
+        query = (
+            sa.select(outbox)
+            .where(
+                outbox.c.destination == destination,
+                outbox.c.kind == str(kind),
+                outbox.c.subject == subject,
+                outbox.c.seq < below_seq,
+                outbox.c.state == "done",
+                outbox.c.units >= min_units,
+            )
+            .order_by(outbox.c.seq.desc())
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+        return _entry(row, row.attempts) if row else None
 
     def pending(self) -> dict[str, int]:
         """See the port."""
@@ -81,9 +142,15 @@ class SqlOutbox:
         with self._db.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def _set(self, connection: sa.Connection, entry: OutboxEntry, **values: object) -> None:
-        connection.execute(outbox.update().where(_is(entry.destination, entry.incident_id, entry.seq)).values(**values))
+
+def _entry(row: Any, attempts: int) -> OutboxEntry:
+    return OutboxEntry(row.destination, row.kind, row.subject, row.seq, row.document, row.created_at, attempts)
 
 
-def _is(destination: str, incident_id: str, seq: int) -> sa.ColumnElement[bool]:
-    return sa.and_(outbox.c.destination == destination, outbox.c.incident_id == incident_id, outbox.c.seq == seq)
+def _is(entry: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        outbox.c.destination == entry.destination,
+        outbox.c.kind == str(entry.kind),
+        outbox.c.subject == entry.subject,
+        outbox.c.seq == entry.seq,
+    )

@@ -148,14 +148,26 @@ outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("destination", sa.Text, primary_key=True),
-    sa.Column("incident_id", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("units", sa.Integer, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("settled_at", UtcDateTime),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("document", Document, nullable=False),
     sa.Index("outbox_due", "destination", "state", "due_at"),
+)
+
+outbox_lease = sa.Table(
+    "outbox_lease",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
 )
 
 poison = sa.Table(

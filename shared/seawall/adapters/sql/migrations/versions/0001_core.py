@@ -74,14 +74,25 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("destination", sa.Text(), nullable=False),
-        sa.Column("incident_id", sa.Text(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
         sa.Column("due_at", schema.UtcDateTime, nullable=False),
         sa.Column("created_at", schema.UtcDateTime, nullable=False),
+        sa.Column("settled_at", schema.UtcDateTime, nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("destination", "incident_id", "seq"),
+        sa.Column("document", schema.Document, nullable=False),
+        sa.PrimaryKeyConstraint("destination", "kind", "subject", "seq"),
+    )
+    op.create_table(
+        "outbox_lease",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("until", schema.UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("destination"),
     )
     op.create_index("outbox_due", "outbox", ["destination", "state", "due_at"], unique=False)
     op.create_table(
