@@ -1,0 +1,216 @@
+"""Pod Security Standards, baseline: what breaks the wall between container and node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from seawall.domain.posture import Status
+from seawall.posture.check import Finding, check, fail, in_container
+from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
+from seawall.posture.objects import mapping, quote, sequence, text
+from seawall.posture.workloads import Workload
+from seawall.posture.world import World
+
+BASELINE_CAPABILITIES: Final = frozenset(
+    [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
+)
+"""What container runtimes grant anyway. Source: Pod Security Standards, baseline."""
+
+SELINUX_TYPES: Final = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
+
+SAFE_SYSCTLS: Final = {
+    "kernel.shm_rmid_forced": 0,
+    "net.ipv4.ip_local_port_range": 0,
+    "net.ipv4.ip_unprivileged_port_start": 0,
+    "net.ipv4.tcp_syncookies": 0,
+    "net.ipv4.ping_group_range": 0,
+    "net.ipv4.ip_local_reserved_ports": 27,
+    "net.ipv4.tcp_keepalive_time": 29,
+    "net.ipv4.tcp_fin_timeout": 29,
+    "net.ipv4.tcp_keepalive_intvl": 29,
+    "net.ipv4.tcp_keepalive_probes": 29,
+    "net.ipv4.tcp_rmem": 32,
+    "net.ipv4.tcp_wmem": 32,
+    "net.ipv4.tcp_slow_start_after_idle": 37,
+    "net.ipv4.tcp_notsent_lowat": 37,
+}
+"""Namespaced sysctls and the Kubernetes minor version since which the baseline level allows them."""
+
+PORTABLE_VOLUMES: Final = frozenset(
+    [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "image",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ]
+)
+PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop")
+APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
+SECCOMP_POD_ANNOTATION: Final = "seccomp.security.alpha.kubernetes.io/pod"
+SECCOMP_ANNOTATION: Final = "container.seccomp.security.alpha.kubernetes.io/"
+SECCOMP_FIELDS_SINCE: Final = 19
+SECCOMP_ANNOTATIONS_UNTIL: Final = 27
+
+
+def _unless_user_namespace(workload: Workload, world: World, found: list[Finding]) -> list[Finding]:
+    """From 1.35 a pod in a user namespace of its own may unmask /proc."""
+    relaxed = workload.spec.get("hostUsers") is False and (world.minor is None or world.minor >= 35)
+    return [] if relaxed else found
+
+
+def _apparmor_annotations(workload: Workload, _: World, found: list[Finding]) -> Iterable[Finding]:
+    yield from found
+    for key, value in workload.annotations.items():
+        if (
+            key.startswith(APPARMOR_ANNOTATION)
+            and value not in ("", None, "runtime/default")
+            and not text(value).startswith("localhost/")
+        ):
+            prefix = workload.path.removesuffix("spec") + "metadata.annotations"
+            yield fail(
+                f"{prefix}{quote(key)}",
+                value,
+                {"one of": ["runtime/default", "localhost/*"]},
+                part=key.removeprefix(APPARMOR_ANNOTATION),
+            )
+
+
+def _seccomp_annotations(workload: Workload, world: World, found: list[Finding]) -> Iterable[Finding]:
+    yield from found
+    if world.minor is not None and world.minor >= SECCOMP_ANNOTATIONS_UNTIL:
+        return
+    for key, value in workload.annotations.items():
+        if (key == SECCOMP_POD_ANNOTATION or key.startswith(SECCOMP_ANNOTATION)) and value == "unconfined":
+            prefix = workload.path.removesuffix("spec") + "metadata.annotations"
+            yield fail(
+                f"{prefix}{quote(key)}",
+                value,
+                "runtime/default",
+                "seccomp is switched off by annotation (read up to 1.26)",
+            )
+
+
+TABLE: Final = (
+    FieldControl("WL-001", (Rule("securityContext.privileged", Op.IS_NOT, True),)),
+    FieldControl("WL-007", (Rule("securityContext.capabilities.add", Op.WITHIN, BASELINE_CAPABILITIES),)),
+    FieldControl(
+        "WL-008",
+        (Rule("securityContext.capabilities.add", Op.LACKS, frozenset({"SYS_ADMIN", "ALL"}), as_text=capability_name),),
+    ),
+    FieldControl("WL-011", (Rule("hostPID", Op.IS_NOT, True, on=On.POD),)),
+    FieldControl("WL-012", (Rule("hostIPC", Op.IS_NOT, True, on=On.POD),)),
+    FieldControl("WL-013", (Rule("hostNetwork", Op.IS_NOT, True, on=On.POD),)),
+    FieldControl("WL-014", (Rule("ports[*].hostPort", Op.AT_MOST, 0),)),
+    FieldControl("WL-015", (Rule("volumes[*].hostPath", Op.EMPTY, on=On.POD),)),
+    FieldControl(
+        "WL-021",
+        (
+            Rule(
+                "securityContext.seccompProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""}), on=On.POD
+            ),
+            Rule("securityContext.seccompProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""})),
+        ),
+        refine=_seccomp_annotations,
+    ),
+    FieldControl(
+        "WL-022",
+        (
+            Rule(
+                "securityContext.appArmorProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""}), on=On.POD
+            ),
+            Rule("securityContext.appArmorProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""})),
+        ),
+        refine=_apparmor_annotations,
+    ),
+    FieldControl(
+        "WL-023",
+        tuple(
+            Rule(f"securityContext.seLinuxOptions.{name}", op, value, on=on)
+            for on in (On.POD, On.CONTAINER)
+            for name, op, value in (("type", Op.IN, SELINUX_TYPES), ("user", Op.EMPTY, None), ("role", Op.EMPTY, None))
+        ),
+        "type is a container type, user and role are not set",
+    ),
+    FieldControl(
+        "WL-026",
+        (Rule("securityContext.procMount", Op.IN, frozenset({"Default", ""})),),
+        refine=_unless_user_namespace,
+        cel="(has(spec.hostUsers) && !spec.hostUsers) || containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount in ['', 'Default'])",
+    ),
+    FieldControl(
+        "WL-027",
+        (
+            Rule("securityContext.windowsOptions.hostProcess", Op.IS_NOT, True, on=On.POD),
+            Rule("securityContext.windowsOptions.hostProcess", Op.IS_NOT, True),
+        ),
+    ),
+    FieldControl(
+        "WL-030",
+        tuple(Rule(f"{probe}.{action}.host", Op.EMPTY) for probe in PROBES for action in ("httpGet", "tcpSocket")),
+        "no probe or hook names a host",
+    ),
+)
+
+
+@check("WL-025", on=Workload, allowed=())
+def sysctls(workload: Workload, world: World) -> Iterator[Finding]:
+    """Names in `securityContext.sysctls` against the safe list of the cluster's version."""
+    minor = world.minor
+    allowed = world.parameter("WL-025", "allowed", ())
+    for index, item in enumerate(sequence(workload.sc.get("sysctls"))):
+        name = text(mapping(item).get("name")).replace("/", ".")
+        since = SAFE_SYSCTLS.get(name)
+        if name in allowed or any(name.startswith(entry[:-1]) for entry in allowed if entry.endswith("*")):
+            continue
+        if since is None or (minor is not None and minor < since):
+            reason = f"safe since 1.{since} only" if since else ""
+            yield fail(workload.at(f"securityContext.sysctls[{index}].name"), name, "a safe sysctl", reason, name)
+
+
+@check("WL-029", on=Workload)
+def volume_types(workload: Workload, _: World) -> Iterator[Finding]:
+    """The source of each volume."""
+    for index, volume in workload.volumes:
+        for source in volume.keys() - PORTABLE_VOLUMES - {"name"}:
+            if volume[source] is not None:
+                yield fail(
+                    workload.at(f"volumes[{index}].{source}"),
+                    source,
+                    {"one of": sorted(PORTABLE_VOLUMES)},
+                    part=text(volume.get("name")),
+                )
+
+
+@check("WL-004", on=Workload)
+def explicit_root(workload: Workload, world: World) -> Iterator[Finding]:
+    """`runAsUser` of pod and containers is not 0."""
+    if not _unless_user_namespace(workload, world, [Finding(Status.FAIL)]):
+        return
+    user = workload.sc.get("runAsUser")
+    if user == 0 and user is not False:
+        # Where every container chooses another user, the pod's value has no effect, but the standard forbids it still.
+        yield fail(workload.at("securityContext.runAsUser"), 0, "above 0")
+    for container in workload.containers:
+        user = container.sc.get("runAsUser")
+        if user == 0 and user is not False:
+            yield in_container(container, "securityContext.runAsUser", 0, "above 0")

@@ -1,0 +1,263 @@
+"""Runs every control over every subject and keeps what came out in little room."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from seawall.catalog import collect
+from seawall.domain.errors import ConfigError
+from seawall.domain.ids import content_id
+from seawall.domain.posture import Assessment, ObjectRef, Status
+from seawall.posture.catalogue import Control, controls
+from seawall.posture.check import Check, Cluster, Finding
+from seawall.posture.fields import FieldControl
+from seawall.posture.objects import Note, Obj
+from seawall.posture.workloads import Workload
+from seawall.posture.world import World
+
+CLUSTER_REF: Final = ObjectRef("Cluster", "cluster")
+_POSITION: Final = re.compile(r"\[\d+\]")
+ORDER: Final = (Status.FAIL, Status.UNKNOWN, Status.MANUAL, Status.PASS, Status.NOT_APPLICABLE)
+"""What a control's status is when its subjects differ: the first of these that occurs."""
+
+
+@cache
+def checks() -> dict[str, Check]:
+    """Return the check of every control that has one.
+
+    Raises:
+        ConfigError: two declarations decide one control, or a declaration's id is not in the catalogue.
+    """
+    found: dict[str, Check] = {item.id: item for item in collect("seawall.posture.checks", Check)}
+    for row in collect("seawall.posture.checks", FieldControl):
+        if row.id in found:
+            raise ConfigError(f"control {row.id} is decided twice")
+        found[row.id] = row.check()
+    if unknown_ids := set(found) - set(controls()):
+        raise ConfigError(f"no such control in the catalogue: {', '.join(sorted(unknown_ids))}")
+    return {name: found[name] for name in controls() if name in found}
+
+
+@dataclass(slots=True)
+class Report:
+    """Outcome of an assessment. Passes are kept as object numbers; `assessments()` writes everything out."""
+
+    world: World
+    controls: tuple[Control, ...]
+    found: list[tuple[int, int, Finding]] = field(default_factory=list)
+    """(number of the control, number of the object or -1 for the cluster, what was found)."""
+    passed: dict[int, array[int]] = field(default_factory=dict)
+    partial: list[Note] = field(default_factory=list)
+    excepted: dict[str, str] = field(default_factory=dict)
+    """Ids of failures that an exception covers, with its reason."""
+    cluster: str = ""
+
+    def ref(self, number: int) -> ObjectRef:
+        """Return the name of an object by its number."""
+        if number < 0:
+            return ObjectRef("Cluster", self.cluster or "cluster", cluster=self.cluster)
+        obj = self.world.objects[number] if number < len(self.world.objects) else self._extra(number)
+        return ObjectRef(obj.kind, obj.name, obj.namespace, obj.api_version, self.cluster)
+
+    def _extra(self, number: int) -> Obj:
+        return next(workload.obj for workload in self.world.workloads if workload.obj.index == number)
+
+    def id_of(self, control: Control, ref: ObjectRef, finding: Finding) -> str:
+        """The id of a failure: the same in the next scan, also when its container has moved within its list."""
+        return content_id(
+            "posture",
+            control.id,
+            ref.cluster,
+            ref.kind,
+            ref.namespace,
+            ref.name,
+            finding.part,
+            _POSITION.sub("[]", finding.path),
+        )
+
+    def assessments(self, *, passes: bool = True) -> Iterator[Assessment]:
+        """Yield every result, failures of the gravest controls first, then (unless told otherwise) the passes."""
+        for number, target, finding in sorted(
+            self.found, key=lambda item: (ORDER.index(item[2].status), -self.controls[item[0]].severity, item[0])
+        ):
+            yield self.assessment(number, target, finding)
+        if passes:
+            for number, targets in sorted(self.passed.items()):
+                control = self.controls[number]
+                for target in targets:
+                    ref = self.ref(target)
+                    yield Assessment(
+                        content_id("posture", control.id, ref.cluster, ref.kind, ref.namespace, ref.name, "", ""),
+                        control.id, Status.PASS, control.severity, ref, control.title,
+                    )  # fmt: skip
+
+    def assessment(self, number: int, target: int, finding: Finding) -> Assessment:
+        """Write one result out."""
+        control, ref = self.controls[number], self.ref(target)
+        name = self.id_of(control, ref, finding)
+        failed = finding.status is Status.FAIL
+        return Assessment(
+            id=name,
+            control=control.id,
+            status=finding.status,
+            severity=control.severity,
+            object=ref,
+            title=control.title,
+            path=finding.path,
+            actual=finding.actual,
+            expected=finding.expected,
+            fix=control.remedy if failed else "",
+            reason=finding.reason,
+            excepted=self.excepted.get(name, "") if failed else "",
+        )
+
+    def failures(self) -> Iterator[Assessment]:
+        """Yield what failed and is not excepted."""
+        for number, target, finding in self.found:
+            if finding.status is Status.FAIL:
+                item = self.assessment(number, target, finding)
+                if not item.excepted:
+                    yield item
+
+    def by_control(self) -> dict[str, Counter[Status]]:
+        """Return for each control how many objects have which status; an excepted failure counts as not applicable."""
+        counted: dict[str, Counter[Status]] = {control.id: Counter() for control in self.controls}
+        worst: dict[tuple[int, int], Status] = {}
+        for number, target, finding in self.found:
+            status = finding.status
+            if status is Status.FAIL and self.excepted:
+                control = self.controls[number]
+                if self.id_of(control, self.ref(target), finding) in self.excepted:
+                    status = Status.NOT_APPLICABLE
+            known = worst.get((number, target))
+            if known is None or ORDER.index(status) < ORDER.index(known):
+                worst[number, target] = status
+        for (number, _), status in worst.items():
+            counted[self.controls[number].id][status] += 1
+        for number, targets in self.passed.items():
+            counted[self.controls[number].id][Status.PASS] += len(targets)
+        return counted
+
+    def status_of(self, control: str) -> Status:
+        """Return the status of one control over all its objects."""
+        counts = self.by_control()[control]
+        return overall(counts)
+
+    def summary(self) -> dict[str, Any]:
+        """Return totals: objects by status, failures by severity, and each control's status."""
+        by_control = self.by_control()
+        totals: Counter[str] = Counter()
+        for counts in by_control.values():
+            totals.update({status.value: count for status, count in counts.items()})
+        severities: Counter[str] = Counter(item.severity.label for item in self.failures())
+        return {
+            "objects": len(self.world.objects),
+            "workloads": len(self.world.workloads),
+            **{status.value: totals[status.value] for status in Status},
+            "excepted": len(self.excepted),
+            "failures_by_severity": dict(sorted(severities.items())),
+            "controls": {name: overall(counts).value for name, counts in by_control.items()},
+        }
+
+
+def overall(counts: Counter[Status]) -> Status:
+    """Return the one status that stands for many; none at all means not applicable."""
+    return next((status for status in ORDER if counts[status]), Status.NOT_APPLICABLE)
+
+
+def evaluate(
+    world: World, wanted: Iterable[str] | None = None, *, cluster: str = "", only: Callable[[Obj], bool] | None = None
+) -> Report:
+    """Judge every subject of `world` by the wanted controls (all when None).
+
+    Args:
+        only: restricts the subjects, for reassessing what a change touched; the surroundings stay the whole world.
+    """
+    selected = tuple(control for name, control in controls().items() if wanted is None or name in frozenset(wanted))
+    report = Report(world, selected, partial=list(world.notes), cluster=cluster)
+    declared = checks()
+    for_workloads: list[tuple[int, Check]] = []
+    for_kinds: dict[str, list[tuple[int, Check]]] = defaultdict(list)
+    for_cluster: list[tuple[int, Check]] = []
+    for number, control in enumerate(selected):
+        check = declared.get(control.id)
+        if check is None:
+            continue
+        if check.on is Workload:
+            for_workloads.append((number, check))
+        elif check.on is Cluster:
+            for_cluster.append((number, check))
+        else:
+            for kind in check.on:  # type: ignore[union-attr]
+                for_kinds[kind].append((number, check))
+    passed: dict[int, array[int]] = {number: array("l") for number in range(len(selected))}
+    extra = len(world.objects)
+    for workload in world.workloads if for_workloads else ():
+        if workload.obj.index < 0:
+            workload.obj.index = extra
+            extra += 1
+        if only is None or only(workload.obj):
+            _judge_workload(workload, for_workloads, world, report, passed)
+    for kind, items in for_kinds.items():
+        for obj in world.of(kind):
+            if only is None or only(obj):
+                for number, check in items:
+                    _record(_run(check, obj, world), number, obj.index, report, passed)
+    if only is None:
+        for number, check in for_cluster:
+            _record(_run(check, Cluster(), world), number, -1, report, passed)
+    report.passed = {number: targets for number, targets in passed.items() if targets}
+    return report
+
+
+def _judge_workload(
+    workload: Workload, items: list[tuple[int, Check]], world: World, report: Report, passed: dict[int, array[int]]
+) -> None:
+    target = workload.obj.index
+    if workload.broken:
+        report.partial.append(Note(_name(workload.obj), workload.broken))
+        for number, check in items:
+            found = [item for item in _run(check, workload, world) if item.status is Status.FAIL]
+            report.found += [
+                (number, target, item)
+                for item in found or [Finding(Status.UNKNOWN, workload.path, reason=workload.broken)]
+            ]
+        return
+    for number, check in items:
+        try:
+            outcome: Iterable[Finding] = tuple(check.run(workload, world))
+        except Exception as error:  # noqa: BLE001 - one odd object must not cost the others; the reason is reported
+            outcome = _surprise(check, workload.obj, error, report)
+        if outcome:
+            report.found += [(number, target, item) for item in outcome]
+        else:
+            passed[number].append(target)
+
+
+def _run(check: Check, subject: Any, world: World) -> list[Finding]:
+    try:
+        return list(check.run(subject, world))
+    except Exception as error:  # noqa: BLE001 - one odd object must not cost the others; the reason is reported
+        return [Finding(Status.UNKNOWN, reason=f"could not be judged: {type(error).__name__}: {error}"[:300])]
+
+
+def _surprise(check: Check, obj: Obj, error: Exception, report: Report) -> list[Finding]:
+    report.partial.append(Note(_name(obj), f"{check.id} could not be judged: {type(error).__name__}: {error}"[:300]))
+    return [Finding(Status.UNKNOWN, reason=f"could not be judged: {type(error).__name__}")]
+
+
+def _record(found: list[Finding], number: int, target: int, report: Report, passed: dict[int, array[int]]) -> None:
+    if found:
+        report.found += [(number, target, item) for item in found]
+    else:
+        passed[number].append(target)
+
+
+def _name(obj: Obj) -> str:
+    return "/".join(part for part in (obj.kind, obj.namespace, obj.name) if part)
