@@ -58,6 +58,8 @@ class Detection:
     benign: tuple[str, ...] = ()
     """Known harmless causes."""
     investigate: tuple[str, ...] = ()
+    action: str = ""
+    """What the actor did, as the predicate of an incident's title: "took cluster-admin"; empty = by catalogue or technique."""
     confidence: str = "medium"
     enabled: bool = True
     """False: optional, off until a tuning file turns it on."""

@@ -112,6 +112,15 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class EntityLink:
+    """One edge of an incident's graph: `source` --`kind`--> `target`, in words ("used by", "runs on", "read secrets")."""
+
+    source: Entity
+    kind: str
+    target: Entity
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """Alerts that belong together: shared entities within a window. The same alerts give the same incident in any order."""
 
@@ -132,3 +141,10 @@ class Incident:
     seq: int = 0
     """Number of the state change; what is published says it, so repeats can be told apart."""
     merged_into: str = ""
+    """Id of the incident that took this one's alerts over; empty while it stands for itself."""
+    tactics: tuple[str, ...] = ()
+    """ATT&CK tactics of its alerts, in the matrix's order."""
+    reasons: tuple[str, ...] = ()
+    """Why the severity is what it is."""
+    links: tuple[EntityLink, ...] = ()
+    """A small graph of the entities: the most telling edges, at most 60."""
