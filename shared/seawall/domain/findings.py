@@ -36,6 +36,10 @@ class Finding:
     priority_reasons: tuple[str, ...] = ()
     path: str = ""
     layer: str = ""
+    url: str = ""
+    """A page that describes it."""
+    published: str = ""
+    """When the first advisory about it appeared, RFC 3339."""
 
 
 @dataclass(frozen=True, slots=True)
