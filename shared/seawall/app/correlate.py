@@ -46,7 +46,7 @@ def _neighbourhood(
     known = {alert.id: alert for alert in changed}
     new = set(known)
     shared: set[tuple[Entity, int]] = set()
-    covered: dict[Entity, list[tuple[datetime, datetime]]] = defaultdict(list)
+    covered: dict[tuple[Entity, Role], list[tuple[datetime, datetime]]] = defaultdict(list)
     frontier = list(known.values())
     while frontier:
         reach: dict[Entity, tuple[datetime, datetime, Role]] = {}
@@ -59,9 +59,9 @@ def _neighbourhood(
                 )
         found: dict[str, Alert] = {}
         for entity, (start, end, role) in reach.items():
-            if any(since <= start and end <= until for since, until in covered[entity]):
+            if any(since <= start and end <= until for since, until in covered[entity, role]):
                 continue
-            covered[entity].append((start, end))
+            covered[entity, role].append((start, end))
             near = store.touching(entity, start, end, MAX_PER_ENTITY if role is Role.RARE else MAX_ALERTS)
             if role is Role.RARE:
                 busy = _busy(entity, near, new, joining, full=len(near) >= MAX_PER_ENTITY)
