@@ -12,6 +12,7 @@ from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
 from seawall.ports.outbox import Outbox
+from seawall.ports.sensors import SensorStore
 
 SCAN_STATES = ("queued", "running", "done", "failed")
 
@@ -149,28 +150,6 @@ class AssessmentStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """One sensor batch: `first_seq` and `last_seq` are inclusive sequence numbers within `boot_id`."""
-
-    sensor: str
-    boot_id: str
-    first_seq: int
-    last_seq: int
-    received_at: datetime
-    events: int
-
-
-class SensorBatchStore(Protocol):
-    """Which batches arrived."""
-
-    def accept(self, batch: BatchRecord) -> bool:
-        """Record the batch; False when this (sensor, boot, first sequence number) was there already."""
-
-    def batches(self, sensor: str, boot_id: str) -> list[BatchRecord]:
-        """The batches of one boot by sequence number: holes are losses."""
-
-
-@dataclass(frozen=True, slots=True)
 class PoisonRecord:
     """An input that could not be processed: kept with its reason for a person to look at."""
 
@@ -203,7 +182,7 @@ class Store(Protocol):
     @property
     def assessments(self) -> AssessmentStore: ...
     @property
-    def sensor_batches(self) -> SensorBatchStore: ...
+    def sensors(self) -> SensorStore: ...
     @property
     def outbox(self) -> Outbox: ...
     @property

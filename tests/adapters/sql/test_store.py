@@ -21,7 +21,7 @@ from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Distro, Gap, Package
 from seawall.domain.posture import Assessment, ObjectRef, Status
 from seawall.domain.severity import Severity
-from seawall.ports.store import AttestationRecord, BatchRecord, PoisonRecord, ScanState
+from seawall.ports.store import AttestationRecord, PoisonRecord, ScanState
 
 T0 = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DIGEST = "sha256:" + "1" * 64
@@ -226,14 +226,6 @@ class TestAssessments:
         store.assessments.replace("test", [], T0)
         assert [item.object.name for item in store.assessments.find(status=Status.FAIL)] == ["a"]
         assert store.assessments.find(scope="test") == []
-
-
-def test_a_sensor_batch_is_accepted_once(store: SqlStore) -> None:
-    batch = BatchRecord("node-1", "boot", 1, 10, T0, 10)
-    assert store.sensor_batches.accept(batch)
-    assert not store.sensor_batches.accept(batch)
-    assert store.sensor_batches.accept(replace(batch, first_seq=11, last_seq=12, events=2))
-    assert [item.first_seq for item in store.sensor_batches.batches("node-1", "boot")] == [1, 11]
 
 
 def test_poison_is_kept_once(store: SqlStore) -> None:

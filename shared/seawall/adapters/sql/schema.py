@@ -133,15 +133,52 @@ assessment = sa.Table(
     sa.Index("assessment_by_status", "status", "severity"),
 )
 
-sensor_batch = sa.Table(
-    "sensor_batch",
+sensor_stream = sa.Table(
+    "sensor_stream",
     metadata,
     sa.Column("sensor", sa.Text, primary_key=True),
-    sa.Column("boot_id", sa.Text, primary_key=True),
-    sa.Column("first_seq", sa.BigInteger, primary_key=True),
-    sa.Column("last_seq", sa.BigInteger, nullable=False),
-    sa.Column("received_at", UtcDateTime, nullable=False),
-    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("highest", sa.BigInteger, nullable=False),
+    sa.Column("missing", Document, nullable=False),
+    sa.Column("abandoned", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+sensor = sa.Table(
+    "sensor",
+    metadata,
+    sa.Column("sensor", sa.Text, primary_key=True),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("last_seen", UtcDateTime, nullable=False),
+    sa.Column("document", Document, nullable=False),
+)
+
+sensor_token = sa.Table(
+    "sensor_token",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("uses", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=True),
+    sa.Column("created_by", sa.Text, nullable=False),
+)
+
+sensor_token_use = sa.Table(
+    "sensor_token_use",
+    metadata,
+    sa.Column("hash", sa.Text, sa.ForeignKey("sensor_token.hash", ondelete="CASCADE"), primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("used_at", UtcDateTime, nullable=False),
+)
+
+sensor_revocation = sa.Table(
+    "sensor_revocation",
+    metadata,
+    sa.Column("sensor", sa.Text, primary_key=True),
+    sa.Column("revoked_at", UtcDateTime, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 outbox = sa.Table(

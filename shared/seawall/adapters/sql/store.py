@@ -10,7 +10,7 @@ from seawall.adapters.sql.incidents import SqlIncidents
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
-from seawall.adapters.sql.sensors import SqlSensorBatches
+from seawall.adapters.sql.sensors import SqlSensors
 
 
 class SqlStore:
@@ -23,7 +23,7 @@ class SqlStore:
         self.alerts = SqlAlerts(self.database)
         self.incidents = SqlIncidents(self.database)
         self.assessments = SqlAssessments(self.database)
-        self.sensor_batches = SqlSensorBatches(self.database)
+        self.sensors = SqlSensors(self.database)
         self.outbox = SqlOutbox(self.database)
         self.poison = SqlPoison(self.database)
 
