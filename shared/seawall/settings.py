@@ -42,6 +42,19 @@ class RegistryCredential(Section):
     proxy: str = ""
 
 
+class VulnerabilitySettings(Section):
+    """Where advisories come from and how findings are judged."""
+
+    sources: tuple[str, ...] = ()
+    """URLs, files or folders for `seawall db update`; empty = the OSV exports, CISA KEV and EPSS."""
+    mirror: str = ""
+    """URL or folder that has the default sources under the same names, for air-gapped sites."""
+    public_key: Path | None = None
+    """PEM public key that must have signed the advisory file; none = any file that is whole is taken."""
+    policy: Path | None = None
+    """Policy file with exceptions that hold for every scan."""
+
+
 class WebhookPublisherSettings(Section):
     """Generic webhook: incidents as JSON, signed by HMAC-SHA256."""
 
@@ -69,6 +82,7 @@ class Settings(BaseSettings):
     """fsspec URL for SBOMs, evidence and layer caches; empty = `blobs` in `data_dir`."""
     advisories: Path | None = None
     """The advisory file; empty = `advisories.db` in `data_dir`."""
+    vulnerabilities: VulnerabilitySettings = VulnerabilitySettings()
     signing_key: str = ""
     """Signer: a PEM file's path, `env:NAME`, `azurekms://…`, `awskms:///…` or `gcpkms://…`; empty = `signing-key.pem` in `data_dir`."""
     registries: dict[str, RegistryCredential] = Field(default_factory=dict)
