@@ -34,12 +34,14 @@ class RegistryCredential(Section):
     username: str = ""
     password: SecretStr = SecretStr("")
     token: SecretStr = SecretStr("")
-    """A bearer (identity) token instead of user name and password."""
+    """An identity (OAuth 2 refresh) token instead of user name and password."""
     ca_file: Path | None = None
     """PEM bundle for a private certificate authority."""
     plain_http: bool = False
     """Speak HTTP without TLS: only for registries on this machine or in tests."""
     proxy: str = ""
+    rate_limit_reserve: int = Field(default=0, ge=0)
+    """Pulls of the registry's rate limit that are left to others."""
 
 
 class VulnerabilitySettings(Section):

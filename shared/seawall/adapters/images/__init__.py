@@ -1,0 +1,1 @@
+"""Images on this machine and in registries, opened for a scan."""

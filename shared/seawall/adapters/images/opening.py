@@ -1,0 +1,46 @@
+"""Puts the image adapters together from settings."""
+
+from __future__ import annotations
+
+from functools import cache as once
+from typing import TYPE_CHECKING
+
+from seawall.adapters.images.cache import FolderCache, UrlCache, open_cache
+from seawall.adapters.images.sources import Sources
+from seawall.settings import Settings
+
+if TYPE_CHECKING:
+    from seawall.adapters.registry.client import HttpRegistry
+
+
+def open_registry(settings: Settings) -> HttpRegistry:
+    """Return the client for every registry, with the credentials that this deployment has."""
+    from seawall.adapters.registry.client import HttpRegistry
+    from seawall.adapters.registry.clouds import CloudCredentials
+    from seawall.adapters.registry.credentials import Credential, docker_config, first_of
+    from seawall.adapters.registry.transport import HostSettings
+
+    def configured(host: str) -> Credential | None:
+        entry = settings.registries.get(host) or settings.registries.get(
+            "docker.io" if host == "registry-1.docker.io" else host
+        )
+        if entry is None:
+            return None
+        found = Credential(entry.username, entry.password.get_secret_value(), entry.token.get_secret_value())
+        return found or None
+
+    hosts = {
+        host: HostSettings(entry.ca_file, entry.plain_http, entry.proxy, entry.rate_limit_reserve)
+        for host, entry in settings.registries.items()
+    }
+    return HttpRegistry(first_of((configured, docker_config(), CloudCredentials())), hosts)
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Return what opens image targets; the registry client is made at the first reference."""
+    return Sources(once(lambda: open_registry(settings)))
+
+
+def open_layer_cache(settings: Settings) -> FolderCache | UrlCache:
+    """Return the layer cache of this deployment: `layers` below the blob store."""
+    return open_cache(f"{settings.effective_blob_url.rstrip('/')}/layers")

@@ -1,0 +1,1 @@
+"""Container registries over HTTP (OCI distribution-spec 1.1)."""
