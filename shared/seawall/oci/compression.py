@@ -9,7 +9,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import IO, cast
 
 import zstandard
 from isal import igzip_lib
@@ -21,18 +21,9 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = (b"\x50\x2a\x4d\x18", b"\x51\x2a\x4d\x18")
 _UNREADABLE = {b"BZh": "bzip2", b"\xfd7z": "xz"}
+_GZIP_ERRORS = (cast(type[Exception], igzip_lib.error), zlib.error, EOFError, ValueError)
 OUTPUT_BYTES = 2 * 1024 * 1024
 """Uncompressed bytes per step: large enough that threads and calls cost nothing, small enough for bounded memory."""
-
-
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes) -> bytes: ...
 
 
 def decompress(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
@@ -108,7 +99,7 @@ def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
                     data, decoder = decoder.unused_data, None
                 if block:
                     yield block
-    except (igzip_lib.error, zlib.error, EOFError, ValueError) as error:
+    except _GZIP_ERRORS as error:
         raise InputError(f"gzip stream is damaged: {error}") from error
     if decoder is not None:
         raise InputError("gzip stream ends early")
@@ -117,7 +108,7 @@ def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Unpack zstd frames one after another (zstd:chunked writes many, some of them skippable)."""
     decoder: zstandard.ZstdDecompressionReader
-    source = _Source(chunks)
+    source = cast(IO[bytes], _Source(chunks))
     try:
         # A window over 128 MiB is refused: it would be the sender's choice how much memory we hold.
         with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(

@@ -76,11 +76,11 @@ def merge_layers(layers: Sequence[AnalyzedLayer], router: Router, limits: Limits
         record = layer.record
         gaps += [Gap(gap.where, gap.reason, layer.name, gap.line) for gap in record.gaps]
         if number:
+            overlay.replace(_hashes(record.other_files), _hashes(record.folders))
             for path in record.opaques:
                 overlay.remove(path, keep_root=True)
             for path in record.whiteouts:
                 overlay.remove(path)
-            overlay.replace(_hashes(record.other_files), _hashes(record.folders))
         for path, target in record.links.items():
             overlay.link(path, target)
         for result in record.files:

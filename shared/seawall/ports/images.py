@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -49,32 +49,36 @@ class ImageSource(Protocol):
         """Let go of files and connections."""
 
 
+class FolderEntry(Protocol):
+    """A file (`link` empty) or symbolic link of a folder."""
+
+    @property
+    def path(self) -> str:
+        """Relative to the root, no leading slash."""
+
+    @property
+    def mode(self) -> int:
+        """Permission bits and more, as `stat` has them."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the content."""
+
+    @property
+    def link(self) -> str:
+        """Target of a symbolic link, as written; empty for a file."""
+
+    def read(self) -> bytes:
+        """Return the content. Raises `OSError`."""
+
+
 class FolderSource(Protocol):
     """A root file system on this machine."""
 
     target: str
 
-    def files(self, gap: GapListener) -> Iterator[FolderEntry]:
+    def files(self, gap: Callable[[str, str], None]) -> Iterator[FolderEntry]:
         """Yield every file and link below the root; what could not be read goes to `gap(path, reason)`."""
-
-
-class GapListener(Protocol):
-    """Hears of what was left out."""
-
-    def __call__(self, path: str, reason: str) -> None:
-        """`path` could not be read, for `reason`."""
-
-
-class FolderEntry(Protocol):
-    """A file (`link` empty) or symbolic link of a folder."""
-
-    path: str
-    mode: int
-    size_bytes: int
-    link: str
-
-    def read(self) -> bytes:
-        """Return the content. Raises `OSError`."""
 
 
 class ImageSources(Protocol):

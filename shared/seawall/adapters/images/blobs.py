@@ -6,7 +6,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from isal import igzip
 
@@ -70,6 +70,11 @@ class FolderBlobs:
         """Nothing is held open."""
 
 
+def _gunzip(path: Path) -> IO[bytes]:
+    opened: Any = igzip
+    return cast(IO[bytes], opened.open(path, "rb"))
+
+
 class ArchiveBlobs:
     """Members of a tar archive, found once and then read by offset. A gzip'd archive is read again from its start."""
 
@@ -105,7 +110,7 @@ class ArchiveBlobs:
                 self._members.setdefault(name, self._members[target])
 
     def _open(self) -> IO[bytes]:
-        return cast(IO[bytes], igzip.IGzipFile(self._path, "rb")) if self._gzip else self._path.open("rb")
+        return _gunzip(self._path) if self._gzip else self._path.open("rb")
 
     def exists(self, path: str) -> bool:
         return path in self._members

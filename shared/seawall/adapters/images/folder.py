@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.domain.errors import Denied, NotFound
 from seawall.oci.limits import DEFAULT_LIMITS
-from seawall.ports.images import GapListener
 
 _KERNEL = frozenset(("proc", "sys", "dev"))
 """Top folders of a running system that hold no files of the image."""
@@ -47,7 +46,7 @@ class Folder:
         if not os.access(self._root, os.R_OK | os.X_OK):
             raise Denied(f"{path} cannot be read", hint="run as a user who may, for /proc/PID/root as root")
 
-    def files(self, gap: GapListener) -> Iterator[HostEntry]:
+    def files(self, gap: Callable[[str, str], None]) -> Iterator[HostEntry]:
         """Yield every file and link below the root, in no given order."""
         root = os.fspath(self._root)
         system = (self._root / "etc").is_dir()

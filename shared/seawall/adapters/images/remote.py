@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from seawall.adapters.images.layouts import MAX_NESTING, layer_blobs
-from seawall.domain.errors import UnsupportedImage
+from seawall.domain.errors import TooLarge, UnsupportedImage
 from seawall.domain.images import ImageReference, Platform
+from seawall.oci.limits import DEFAULT_LIMITS
 from seawall.oci.manifests import Index, Manifest, choose_platform, images_of, parse_manifest
 from seawall.oci.references import parse_reference
 from seawall.ports.images import ImageSource, LayerBlob
@@ -26,7 +27,7 @@ class RemoteImage:
         self.config_digest = manifest.config.digest
         self._registry = registry
         self._reference = reference
-        self.config = b"".join(registry.blob(reference, manifest.config.digest))
+        self.config = _config(registry, reference, manifest.config.digest)
         self.layers: Sequence[LayerBlob] = layer_blobs(manifest, self.config)
 
     def read_layer(self, layer: LayerBlob) -> Iterator[bytes]:
@@ -35,6 +36,15 @@ class RemoteImage:
 
     def close(self) -> None:
         """The registry client is shared; nothing is held here."""
+
+
+def _config(registry: Registry, reference: ImageReference, digest: str) -> bytes:
+    content = bytearray()
+    for chunk in registry.blob(reference, digest):
+        content += chunk
+        if len(content) > DEFAULT_LIMITS.manifest_bytes:
+            raise TooLarge(f"{reference}: the image configuration is over {DEFAULT_LIMITS.manifest_bytes} bytes")
+    return bytes(content)
 
 
 def open_reference(target: str, registry: Registry, platform: Platform | None) -> list[ImageSource]:

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
@@ -113,7 +114,8 @@ def _gar(host: str) -> tuple[Credential, float]:
         raise MissingExtra("gcp", f"signing in to {host}") from error
     try:
         credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-        credentials.refresh(google.auth.transport.requests.Request())
+        refresh: Any = credentials.refresh
+        refresh(google.auth.transport.requests.Request())
     except google.auth.exceptions.DefaultCredentialsError:
         return Credential(), 60  # public images need no identity
     except google.auth.exceptions.GoogleAuthError as error:

@@ -5,6 +5,7 @@ Source: OCI distribution-spec 1.1; distribution, "Token Authentication Specifica
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import random
 import re
@@ -174,7 +175,8 @@ class Transport:
         if kind.lower() == "basic":
             if not credential.username:
                 raise Denied(f"{self.host} wants a user name and password", hint=_how(self.host))
-            self._keep("", httpx.BasicAuth(credential.username, credential.password)._auth_header, 3600)
+            pair = base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
+            self._keep("", f"Basic {pair}", 3600)
             return
         if kind.lower() != "bearer":
             raise Denied(f"{self.host} answered 401 with no challenge that we know", hint=_how(self.host))
