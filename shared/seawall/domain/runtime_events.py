@@ -169,7 +169,8 @@ class RuntimeEvent(
     boot: str = ""
     """The kernel's boot id, `/proc/sys/kernel/random/boot_id`."""
     seq: int = 0
-    """Number of the event within `boot`, counted by the sensor from 1; the three (node, boot, seq) name one event."""
+    """Number of the event within `boot`, growing. The sensor starts it at the µs since boot of its own start, so that a
+    restarted sensor never repeats a number. (node, boot, seq) name one event."""
     complete: bool = True
     """False: metadata of the container did not arrive in time; the event went out without it."""
     count: int = 1
@@ -208,9 +209,85 @@ class RuntimeEvent(
         return container.image or container.id
 
     @property
-    def source_process(self) -> str:
-        """Node-wide name of one process: pid and start."""
-        return f"{self.process.pid}:{self.process.start_ns}"
+    def actor_process(self) -> str:
+        """Name of one process on its node: pid and start."""
+        return f"{self.node}:{self.process.pid}:{self.process.start_ns}"
+
+    @property
+    def parent_process(self) -> str:
+        """Name of the parent process, as `actor_process`."""
+        start_ns = self.process.ancestors[0].start_ns if self.process.ancestors else 0
+        return f"{self.node}:{self.process.ppid}:{start_ns}"
+
+    @property
+    def subject(self) -> str:
+        """What the event is about: the program, path, peer or name. Windows count different ones."""
+        return self.process.name
+
+
+class FileEvent(RuntimeEvent, frozen=True):
+    """A change to a file or folder."""
+
+    path: str
+    """Resolved: symlinks followed, no `..`."""
+
+    @property
+    def changed(self) -> str:
+        """The path that is different afterwards: the new name of a rename or link, else `path`."""
+        return self.path
+
+    @property
+    def subject(self) -> str:
+        """The changed path."""
+        return self.changed
+
+
+class PeerEvent(RuntimeEvent, frozen=True):
+    """Traffic with a network peer."""
+
+    address: str = ""
+    """Numeric peer address (IPv4-mapped IPv6 written as IPv4); for unix sockets the path, `@name` when abstract; for
+    listeners the local address (`0.0.0.0` or `::` = all)."""
+    port: int = 0
+
+    @property
+    def subject(self) -> str:
+        """`address:port`."""
+        return f"{self.address}:{self.port}"
+
+
+_SECOND_LEVELS = frozenset({"co", "com", "net", "org", "gov", "edu", "ac", "or", "ne", "go", "gob", "gouv"})
+"""Labels that countries put between a registered name and their own domain (co.uk, com.au)."""
+
+
+class DnsMessage(RuntimeEvent, frozen=True):
+    """A DNS question, or the answer to one."""
+
+    name: str
+    """Lower case, without the dot at the end, non-ASCII octets as `\\ddd`."""
+    type: str = "A"
+    """Mnemonic (A, AAAA, TXT, NULL, ...) or `TYPE<n>`."""
+    server: str = ""
+    port: int = 53
+    transport: str = "udp"
+    """udp or tcp."""
+    opcode: int = 0
+    size_bytes: int = 0
+    """Length of the message."""
+    malformed: str = ""
+    """What breaks RFC 1035, empty = nothing."""
+
+    @property
+    def subject(self) -> str:
+        """The name."""
+        return self.name
+
+    @property
+    def registered(self) -> str:
+        """The registered domain that `name` lies under, by the usual second-level labels of countries."""
+        labels = self.name.rsplit(".", 3)
+        deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
+        return ".".join(labels[-3:] if deep else labels[-2:])
 
 
 class ProcessExec(RuntimeEvent, frozen=True, tag="process_exec"):
@@ -257,11 +334,9 @@ class ProcessFork(RuntimeEvent, frozen=True, tag="process_fork"):
     child_start_ns: int = 0
 
 
-class FileOpen(RuntimeEvent, frozen=True, tag="file_open"):
+class FileOpen(FileEvent, frozen=True, tag="file_open"):
     """A file was opened: for writing anywhere watched, for reading never (that is `SensitiveRead`)."""
 
-    path: str
-    """Resolved: symlinks followed, no `..`."""
     flags: int = 0
     """open(2) flags of x86-64."""
     writes: bool = False
@@ -279,40 +354,44 @@ class FileOpen(RuntimeEvent, frozen=True, tag="file_open"):
     """Where the file lies: as `Process.origin`."""
 
 
-class FileRename(RuntimeEvent, frozen=True, tag="file_rename"):
+class FileRename(FileEvent, frozen=True, tag="file_rename"):
     """A file got another name. Source: LSM or syscall tracepoints."""
 
-    path: str
-    """The old name."""
     target: str
-    """The new name."""
+    """The new name; `path` is the old one."""
+
+    @property
+    def changed(self) -> str:
+        """The new name."""
+        return self.target
 
 
-class FileUnlink(RuntimeEvent, frozen=True, tag="file_unlink"):
+class FileUnlink(FileEvent, frozen=True, tag="file_unlink"):
     """A name of a file, or an empty folder, was removed."""
 
-    path: str
     directory: bool = False
 
 
-class FileChmod(RuntimeEvent, frozen=True, tag="file_chmod"):
+class FileChmod(FileEvent, frozen=True, tag="file_chmod"):
     """Permission bits were set."""
 
-    path: str
     mode: int
     """The new bits, 0o7777."""
     previous_mode: int = -1
     """Before; -1 = not known."""
 
 
-class FileLink(RuntimeEvent, frozen=True, tag="file_link"):
+class FileLink(FileEvent, frozen=True, tag="file_link"):
     """A hard or symbolic link was made."""
 
-    path: str
-    """What the link leads to, as the caller gave it."""
     target: str
-    """The new name."""
+    """The new name; `path` is what it leads to, as the caller gave it."""
     symbolic: bool = False
+
+    @property
+    def changed(self) -> str:
+        """The new name."""
+        return self.target
 
 
 class Mount(RuntimeEvent, frozen=True, tag="mount"):
@@ -341,14 +420,11 @@ class SensitiveRead(RuntimeEvent, frozen=True, tag="sensitive_read"):
     """Container id of `target_pid`, empty = the node or not known."""
 
 
-class Connect(RuntimeEvent, frozen=True, tag="connect"):
+class Connect(PeerEvent, frozen=True, tag="connect"):
     """A stream socket connects, or a datagram socket sets its peer. Repeats in a window are folded into `count`."""
 
     family: str = "inet"
     """inet, inet6 or unix."""
-    address: str = ""
-    """Numeric peer address (IPv4-mapped IPv6 written as IPv4); for unix the path, `@name` when abstract."""
-    port: int = 0
     protocol: str = "tcp"
     """tcp, udp, sctp or unix."""
     source_address: str = ""
@@ -359,43 +435,33 @@ class Connect(RuntimeEvent, frozen=True, tag="connect"):
     """Name that the pod resolved to this address shortly before, from its own DNS answers; empty = none seen."""
 
 
-class Accept(RuntimeEvent, frozen=True, tag="accept"):
+class Accept(PeerEvent, frozen=True, tag="accept"):
     """A connection came in on a listening socket."""
 
     family: str = "inet"
-    address: str = ""
-    """Numeric peer address."""
-    port: int = 0
     local_address: str = ""
     local_port: int = 0
 
 
-class Listen(RuntimeEvent, frozen=True, tag="listen"):
+class Listen(PeerEvent, frozen=True, tag="listen"):
     """A socket starts to take connections."""
 
     family: str = "inet"
-    address: str = ""
-    """Local address; `0.0.0.0` or `::` = all."""
-    port: int = 0
     protocol: str = "tcp"
 
 
-class UdpSend(RuntimeEvent, frozen=True, tag="udp_send"):
+class UdpSend(PeerEvent, frozen=True, tag="udp_send"):
     """Datagrams sent to one peer; repeats in a window are folded into `count`."""
 
     family: str = "inet"
-    address: str = ""
-    port: int = 0
     source_port: int = 0
     size_bytes: int = 0
     """Payload of all folded datagrams together."""
 
 
-class Flow(RuntimeEvent, frozen=True, tag="flow"):
+class Flow(PeerEvent, frozen=True, tag="flow"):
     """Bytes that went over connections of one process to one peer in an interval. Source: socket close and a timer."""
 
-    address: str = ""
-    port: int = 0
     protocol: str = "tcp"
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -405,41 +471,19 @@ class Flow(RuntimeEvent, frozen=True, tag="flow"):
     host: str = ""
 
 
-class DnsQuery(RuntimeEvent, frozen=True, tag="dns_query"):
+class DnsQuery(DnsMessage, frozen=True, tag="dns_query"):
     """A DNS question left the container. Source: packets at the cgroup's egress."""
 
-    name: str
-    """Lower case, without the dot at the end, non-ASCII octets as `\\ddd`."""
-    type: str = "A"
-    """Mnemonic (A, AAAA, TXT, NULL, ...) or `TYPE<n>`."""
-    server: str = ""
-    port: int = 53
-    transport: str = "udp"
-    """udp or tcp."""
-    opcode: int = 0
-    size_bytes: int = 0
-    """Length of the message."""
-    malformed: str = ""
-    """What breaks RFC 1035, empty = nothing."""
 
-
-class DnsAnswer(RuntimeEvent, frozen=True, tag="dns_answer"):
+class DnsAnswer(DnsMessage, frozen=True, tag="dns_answer"):
     """A DNS answer reached the container. Source: packets at the cgroup's ingress."""
 
-    name: str
-    """The question's name, as in `DnsQuery`."""
-    type: str = "A"
     rcode: int = 0
     """0 NOERROR, 2 SERVFAIL, 3 NXDOMAIN (RFC 1035, RFC 6895)."""
     answers: tuple[tuple[str, str], ...] = ()
     """(type, value) of the records; addresses numeric, names as in `name`, TXT as text; at most 32."""
-    server: str = ""
-    port: int = 53
-    transport: str = "udp"
-    size_bytes: int = 0
     ttl_s: int = 0
     """Smallest of the records; 0 without records."""
-    malformed: str = ""
 
 
 class RawSocket(RuntimeEvent, frozen=True, tag="raw_socket"):

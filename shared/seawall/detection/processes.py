@@ -1,0 +1,242 @@
+"""What rules ask about a process: which program it really is, where it runs, what started it, what it was told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from seawall.domain.alerts import Entity, EntityKind
+from seawall.domain.runtime_events import Ancestor, Process, RuntimeEvent
+
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "rbash"})
+DOWNLOADERS = frozenset({"curl", "wget", "aria2c", "axel", "lwp-download", "lwp-request", "fetch", "ftpget", "tftp"})
+INTERPRETERS = frozenset({"python", "perl", "ruby", "php", "node", "lua", "nodejs", "deno", "bun", "pypy"})
+MULTI_CALL = frozenset({"busybox", "toybox", "coreutils", "uutils", "busybox.static"})
+"""One file that is many programs: the name that counts is the argument's."""
+
+PACKAGE_MANAGERS = frozenset(
+    {
+        "apt", "apt-get", "aptitude", "dpkg", "dpkg-deb", "apk", "yum", "dnf", "microdnf", "tdnf", "rpm", "zypper",
+        "pacman", "unattended-upgr", "unattended-upgrade", "update-alternatives", "debconf", "frontend", "rpm-ostree",
+    }
+)  # fmt: skip
+BUILDERS = frozenset(
+    {
+        "buildkitd", "buildctl", "buildah", "kaniko", "executor", "buildkit-runc", "docker-buildx", "img", "makisu",
+        "packer", "debootstrap", "mmdebstrap", "livecd-creator",
+    }
+)  # fmt: skip
+RUNTIMES = frozenset(
+    {
+        "containerd", "containerd-shim", "containerd-shim-runc-v1", "containerd-shim-runc-v2", "runc", "crun", "youki",
+        "crio", "conmon", "conmonrs", "dockerd", "docker-init", "docker-proxy", "podman", "kubelet", "runsc",
+        "containerd-shim-runsc-v1", "kata-agent", "containerd-shim-kata-v2", "cri-dockerd", "catatonit", "pause",
+        "buildkit-runc", "k3s", "k3s-server", "k3s-agent", "rke2",
+    }
+)  # fmt: skip
+"""Programs that make containers: on the node they do what is suspicious for everybody else."""
+
+WEB_SERVERS = frozenset(
+    {
+        "apache2", "httpd", "nginx", "php-fpm", "php-cgi", "lighttpd", "caddy", "lsphp", "litespeed", "uwsgi",
+        "gunicorn", "openresty", "tomcat", "jetty", "catalina", "puma", "unicorn", "passenger", "hypercorn", "uvicorn",
+        "daphne", "traefik", "haproxy", "varnishd", "frankenphp", "w3wp",
+    }
+)  # fmt: skip
+DATABASES = frozenset(
+    {
+        "postgres", "postmaster", "mysqld", "mariadbd", "mongod", "mongos", "redis-server", "valkey-server", "memcached",
+        "clickhouse-server", "clickhouse", "cassandra", "couchdb", "beam.smp", "sqlservr", "influxd", "elasticsearch",
+        "opensearch", "neo4j", "cockroach", "etcd", "keydb-server", "oracle", "firebird", "db2sysc",
+    }
+)  # fmt: skip
+SECURITY_PROCESSES = frozenset(
+    {
+        "seawall-sensor", "falco", "tetragon", "tracee", "sysdig", "auditd", "osqueryd", "wazuh-agentd", "ossec-agentd",
+        "mdatp", "wdavdaemon", "defender", "falcon-sensor", "falcond", "cbagentd", "ds_agent", "clamd", "freshclam",
+        "aliyundun", "aliyun-service", "aegis", "ydservice", "ydlive", "bcm-agent", "cloudmonitor", "qcloud",
+        "crowdsec", "fail2ban-server", "apparmor_parser", "selinuxd", "node_exporter", "fluent-bit", "fluentd",
+        "filebeat", "auditbeat", "splunkd", "datadog-agent", "amazon-cloudwatch-agent", "azuremonitoragent", "mdsd",
+        "rsyslogd", "syslog-ng", "systemd-journald", "kube-proxy", "guardduty", "newrelic-infra", "sentinelone",
+        "s1-agent", "twistlock_defender", "aquasec-enforcer", "kubearmor", "inspektor-gadget",
+    }
+)  # fmt: skip
+"""Sensors, agents and log shippers whose end blinds somebody."""
+
+TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/var/run/user/", "/run/user/", "/dev/mqueue/")  # noqa: S108 - what is judged, not where we write
+PLATFORM_NAMESPACES = frozenset(
+    {
+        "kube-system", "gke-system", "gke-managed-system", "gmp-system", "calico-system", "tigera-operator", "cilium",
+        "azure-arc", "aks-istio-system", "amazon-cloudwatch", "amazon-guardduty", "gatekeeper-system",
+        "openshift-monitoring", "openshift-multus", "openshift-ovn-kubernetes", "openshift-sdn", "openshift-storage",
+        "openshift-machine-config-operator", "openshift-cluster-node-tuning-operator", "openshift-network-operator",
+        "openshift-dns", "openshift-ingress", "openshift-etcd", "openshift-kube-apiserver", "cattle-system",
+        "longhorn-system", "rook-ceph", "seawall-system", "istio-system", "linkerd", "gpu-operator", "nvidia-gpu-operator",
+    }
+)  # fmt: skip
+"""Namespaces of node agents: network, storage and monitoring components work with the node there."""
+
+_VERSIONED = re.compile(r"^(python|pypy|perl|ruby|php|lua|node|php-fpm|java)[0-9][0-9.]*$")
+
+
+@lru_cache(maxsize=4096)
+def family(name: str) -> str:
+    """Return a program's name without its version: python3.11 -> python, php-fpm8.2 -> php-fpm."""
+    match = _VERSIONED.match(name)
+    return match.group(1) if match else name
+
+
+def program(process: Process | Ancestor) -> str:
+    """Return which program this is, in lower case: the file's name, for multi-call files the applet's.
+
+    The file counts, not args[0], which a process may choose freely.
+    """
+    name = process.name.lower()
+    if name in MULTI_CALL:
+        for argument in process.args[:2]:
+            applet = argument.rpartition("/")[2].lower().lstrip("-")
+            if applet not in MULTI_CALL:
+                return applet
+    return family(name)
+
+
+def programs(event: RuntimeEvent) -> Iterator[str]:
+    """Yield the program and those above it, nearest first."""
+    yield program(event.process)
+    for ancestor in event.process.ancestors:
+        yield program(ancestor)
+
+
+def parent(event: RuntimeEvent) -> str:
+    """Return the program of the parent, or empty."""
+    return program(event.process.ancestors[0]) if event.process.ancestors else ""
+
+
+def server_above(event: RuntimeEvent, servers: frozenset[str]) -> Ancestor | None:
+    """Return the nearest of `servers` above the process, looking through shells and interpreters only.
+
+    A server's child that is itself a program of its own (a job runner, a package manager) ends the search: what that
+    starts was not started by a request.
+    """
+    for ancestor in event.process.ancestors:
+        name = program(ancestor)
+        if name in servers:
+            return ancestor
+        if (
+            name not in SHELLS
+            and name not in INTERPRETERS
+            and name not in ("env", "timeout", "nohup", "xargs", "busybox")
+        ):
+            return None
+    return None
+
+
+def in_build(event: RuntimeEvent) -> bool:
+    """Whether an image builder stands above the process, or the container is one."""
+    if any(program(ancestor) in BUILDERS for ancestor in event.process.ancestors):
+        return True
+    container = event.container
+    return container is not None and any(
+        word in container.image for word in ("moby/buildkit", "kaniko-project", "buildah", "/img:")
+    )
+
+
+def by_package_manager(event: RuntimeEvent) -> bool:
+    """Whether a package manager stands above the process: its maintainer scripts do much that is else suspicious."""
+    return any(program(ancestor) in PACKAGE_MANAGERS for ancestor in event.process.ancestors)
+
+
+def by_runtime(event: RuntimeEvent) -> bool:
+    """Whether the process is part of the container runtime itself, on the node."""
+    return event.container is None and program(event.process) in RUNTIMES
+
+
+def on_platform(event: RuntimeEvent) -> bool:
+    """Whether the container runs in a namespace of node agents."""
+    return event.container is not None and event.container.namespace in PLATFORM_NAMESPACES
+
+
+def interactive(event: RuntimeEvent) -> bool:
+    """Whether a person sits at a terminal."""
+    return bool(event.process.tty)
+
+
+def script_text(process: Process) -> str:
+    """Return what a shell or interpreter was told on its command line (`sh -c TEXT`, `python -c TEXT`), else empty."""
+    args = process.args
+    name = program(process)
+    if name in SHELLS:
+        for index, argument in enumerate(args[1:], 1):
+            if argument.startswith("-") and not argument.startswith("--") and "c" in argument[1:]:
+                return args[index + 1] if index + 1 < len(args) else ""
+            if not argument.startswith(("-", "+")):
+                return ""
+        return ""
+    flags = {"python": ("-c",), "perl": ("-e", "-E"), "ruby": ("-e",), "php": ("-r", "-B", "-E", "-R"), "lua": ("-e",)}
+    flags |= {"node": ("-e", "-p", "--eval", "--print"), "nodejs": ("-e",), "deno": ("eval",), "pypy": ("-c",)}
+    for index, argument in enumerate(args[1:-1], 1):
+        if argument in flags.get(name, ()):
+            return args[index + 1]
+    return ""
+
+
+def is_temporary(path: str) -> bool:
+    """Whether the path lies in a folder that anybody may write to."""
+    return path.startswith(TEMPORARY)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether some part of the path begins with a dot (`.` and `..` aside)."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
+
+
+_URL = re.compile(
+    r"\b(?:https?|ftps?|tftp)://(?:[^\s/@'\"]{1,128}@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253})(?::\d{1,5})?([^\s'\"|;)>]*)"
+)
+_ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_HOST = re.compile(r"\b(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62}\b")
+_MAX_TEXT = 16_384
+
+
+@lru_cache(maxsize=1024)
+def urls(text: str) -> tuple[tuple[str, str], ...]:
+    """Return (host in lower case, path) of the URLs in a text, at most 32."""
+    found = []
+    for match in _URL.finditer(text[:_MAX_TEXT]):
+        found.append((match.group(1).strip("[]").lower().rstrip("."), match.group(2)))
+        if len(found) == 32:
+            break
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def hosts(text: str) -> tuple[str, ...]:
+    """Return what looks like a host name in a text, lower case, at most 64."""
+    found: dict[str, None] = {}
+    for match in _HOST.finditer(text[:_MAX_TEXT]):
+        found[match.group().lower()] = None
+        if len(found) == 64:
+            break
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def addresses(text: str) -> tuple[str, ...]:
+    """Return the dotted IPv4 addresses in a text, at most 64."""
+    return tuple(dict.fromkeys(_ADDRESS.findall(text[:_MAX_TEXT])))[:64]
+
+
+def file_entity(event: RuntimeEvent, path: str) -> Entity:
+    """Name a file so that two alerts about it in one container join."""
+    return Entity(EntityKind.FILE, path, f"{event.cluster}/{event.scope}")
+
+
+def ip_entity(address: str) -> Entity:
+    """Name an address."""
+    return Entity(EntityKind.IP, address)
+
+
+def domain_entity(name: str) -> Entity:
+    """Name a domain."""
+    return Entity(EntityKind.DOMAIN, name)
