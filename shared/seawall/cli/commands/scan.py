@@ -1,0 +1,184 @@
+"""`seawall scan`: the vulnerabilities of an image."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seawall.cli.command import Command
+from seawall.domain.errors import InputError
+from seawall.domain.severity import Severity
+
+if TYPE_CHECKING:
+    from seawall.domain.findings import ImageReport
+    from seawall.settings import Settings
+    from seawall.vulnerability.exceptions import Exceptions
+
+EXIT_POLICY = 3
+FORMATS = ("table", "json", "cyclonedx", "spdx", "sarif", "openvex", "cyclonedx-vex")
+app = typer.Typer()
+COMMAND = Command(id="scan", app=app)
+
+
+@app.command("scan")
+def scan(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A registry reference, oci:DIR, oci-archive:FILE, docker-archive:FILE, or dir:PATH (also /proc/PID/root)."
+        ),
+    ],
+    output: Annotated[str, typer.Option("--format", "-f", help=", ".join(FORMATS))] = "table",
+    fail_on: Annotated[
+        str,
+        typer.Option("--fail-on", help="Exit with 3 when an open finding has this severity or a higher one: low, medium, high, critical."),
+    ] = "",
+    platform: Annotated[
+        str, typer.Option("--platform", help="os/architecture[/variant] of a multi-platform image, or all.")
+    ] = "",
+    database: Annotated[Path | None, typer.Option("--db", help="The advisory file; default: as in settings.")] = None,
+    ignore_file: Annotated[
+        list[Path] | None, typer.Option("--ignore-file", help="Policy file with ignore rules; can be repeated.")
+    ] = None,
+    vex: Annotated[
+        list[Path] | None, typer.Option("--vex", help="OpenVEX or CycloneDX VEX document; can be repeated.")
+    ] = None,
+    only_fixed: Annotated[bool, typer.Option("--only-fixed", help="Leave out findings that have no fixed version.")] = False,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Remember what was found in each layer.")] = True,
+    file: Annotated[Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")] = None,
+) -> None:
+    """Print the vulnerabilities of TARGET, most urgent first."""
+    from seawall.adapters.images import open_layer_cache, open_sources
+    from seawall.adapters.osv.file import open_file
+    from seawall.adapters.clock import SystemClock
+    from seawall.app.scan_image import scan_platforms, worst_open
+    from seawall.cli.commands.db import read_key
+    from seawall.settings import load_settings
+
+    if output not in FORMATS:
+        raise InputError(f"no such format: {output}", hint=", ".join(FORMATS))
+    threshold = severity_of(fail_on)
+    settings = load_settings()
+    key = settings.vulnerabilities.public_key
+    advisories = open_file(database or settings.effective_advisories, public_key_pem=read_key(key) if key else "")
+    reports = scan_platforms(
+        target,
+        sources=open_sources(settings),
+        advisories=advisories,
+        clock=SystemClock(),
+        cache=open_layer_cache(settings) if cache else None,
+        platform=platform,
+        exceptions=read_exceptions(settings, ignore_file or [], vex or []),
+    )
+    if only_fixed:
+        reports = [without_unfixed(report) for report in reports]
+    write(reports, output, file)
+    if threshold is not None and any(worst_open(report.findings) >= threshold for report in reports):
+        raise typer.Exit(EXIT_POLICY)
+
+
+def severity_of(word: str) -> Severity | None:
+    """Return the severity that `--fail-on` names, None when it is not given.
+
+    Raises:
+        InputError: the word names none.
+    """
+    if not word:
+        return None
+    severity = Severity.parse(word)
+    if severity is Severity.UNKNOWN:
+        raise InputError(f"no such severity: {word}", hint="informational, low, medium, high, critical")
+    return severity
+
+
+def read_exceptions(settings: Settings, policies: list[Path], documents: list[Path]) -> Exceptions:
+    """Return the rules and statements of the deployment's policy and of the files given.
+
+    Raises:
+        InputError: a file cannot be read, or is not what it should be.
+    """
+    from seawall.formats import policy
+    from seawall.formats import vex as vex_format
+    from seawall.vulnerability.exceptions import Exceptions
+
+    found = Exceptions()
+    standing = [settings.vulnerabilities.policy] if settings.vulnerabilities.policy else []
+    for path in (*standing, *policies):
+        found += policy.read(_read(path).decode("utf-8", "replace"), str(path))
+    for path in documents:
+        found += vex_format.read(_read(path), str(path))
+    return found
+
+
+def without_unfixed(report: ImageReport) -> ImageReport:
+    """The report with only the findings that have a fixed version."""
+    from dataclasses import replace
+
+    return replace(report, findings=tuple(finding for finding in report.findings if finding.fixed_version))
+
+
+def render(report: ImageReport, output: str) -> Any:
+    """The report as a JSON document of one format."""
+    from seawall.formats import cyclonedx, openvex, sarif, spdx
+    from seawall.formats import report as own
+
+    match output:
+        case "cyclonedx":
+            return cyclonedx.document(report)
+        case "cyclonedx-vex":
+            return cyclonedx.vex_document(report)
+        case "spdx":
+            return spdx.document(report)
+        case "sarif":
+            return sarif.document(report)
+        case "openvex":
+            return openvex.document(report)
+        case _:
+            return own.document(report)
+
+
+def write(reports: list[ImageReport], output: str, file: Path | None) -> None:
+    """Write one document, or a list of them for several platforms.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if output == "table":
+        _write_table(reports, file)
+        return
+    documents = [render(report, output) for report in reports]
+    text = json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=True) + "\n"
+    if file is None:
+        sys.stdout.write(text)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _write_table(reports: list[ImageReport], file: Path | None) -> None:
+    from rich.console import Console
+
+    from seawall.cli.scan_table import print_report
+
+    try:
+        target = file.open("w", encoding="utf-8") if file else None
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}") from error
+    console = Console(file=target, highlight=False)
+    for report in reports:
+        print_report(report, console)
+    if target:
+        target.close()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
