@@ -42,11 +42,18 @@ def print_report(report: ImageReport, console: Console | None = None) -> None:
 
 
 def _print_head(report: ImageReport, out: Console) -> None:
-    distro = report.distro.pretty_name or " ".join((report.distro.id, report.distro.version)).strip() or "no distribution"
+    distro = (
+        report.distro.pretty_name or " ".join((report.distro.id, report.distro.version)).strip() or "no distribution"
+    )
     out.print(Text.assemble((report.name, "bold"), f"  {report.platform}, {distro}, {len(report.packages):,} packages"))
     end = report.distro.end_of_life
     if end and end < report.scanned_at.date().isoformat():
-        out.print(Text(f"{distro} is not maintained since {_day(end)}: findings that nobody looks for are missing.", style="yellow"))
+        out.print(
+            Text(
+                f"{distro} is not maintained since {_day(end)}: findings that nobody looks for are missing.",
+                style="yellow",
+            )
+        )
     counts = Counter(finding.severity for finding in report.findings if finding.status == "open")
     line = Text()
     for severity in sorted(Severity, reverse=True):

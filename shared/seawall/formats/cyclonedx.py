@@ -6,10 +6,10 @@ import uuid
 from datetime import UTC
 from typing import Any
 
-from seawall import __version__
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Package
 from seawall.domain.severity import Severity
+from seawall.formats.tool import version
 from seawall.formats.vulnerability_links import page, source
 
 _SEVERITIES = {Severity.INFORMATIONAL: "info"}
@@ -54,7 +54,7 @@ def _metadata(report: ImageReport) -> dict[str, Any]:
     image["properties"] = [_property("platform", report.platform)] if report.platform else []
     return {
         "timestamp": report.scanned_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "tools": {"components": [{"type": "application", "name": "seawall", "version": __version__}]},
+        "tools": {"components": [{"type": "application", "name": "seawall", "version": version()}]},
         "component": image,
     }
 
@@ -121,7 +121,9 @@ def _vulnerability(number: int, group: list[Finding], places: dict[tuple[str, st
         "ratings": [rating],
     }
     if first.aliases:
-        out["references"] = [{"id": name, "source": {"name": source(name), "url": page(name)}} for name in first.aliases]
+        out["references"] = [
+            {"id": name, "source": {"name": source(name), "url": page(name)}} for name in first.aliases
+        ]
     fixes = dict.fromkeys(f"{finding.package} {finding.fixed_version}" for finding in group if finding.fixed_version)
     if fixes:
         out["recommendation"] = f"Upgrade to {', '.join(fixes)}"

@@ -37,7 +37,9 @@ def _statement(group: list[Finding], product: str) -> dict[str, Any]:
     first = group[0]
     out: dict[str, Any] = {
         "vulnerability": {"name": first.id, **({"aliases": list(first.aliases)} if first.aliases else {})},
-        "products": [{"@id": product, "subcomponents": [{"@id": purl} for purl in dict.fromkeys(item.purl for item in group)]}],
+        "products": [
+            {"@id": product, "subcomponents": [{"@id": purl} for purl in dict.fromkeys(item.purl for item in group)]}
+        ],
     }
     if first.status in ("suppressed", "not_affected"):
         return out | {"status": "not_affected", "impact_statement": first.status_reason or first.status}

@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 from urllib.parse import quote
 
-from seawall import __version__
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.severity import Severity
+from seawall.formats.tool import version
 from seawall.formats.vulnerability_links import page
 
 _SCORES = {
@@ -31,7 +31,7 @@ def document(report: ImageReport) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "Seawall",
-                        "version": __version__,
+                        "version": version(),
                         "rules": [_rule(finding) for finding in first.values()],
                     }
                 },

@@ -7,9 +7,9 @@ import uuid
 from datetime import UTC
 from typing import Any
 
-from seawall import __version__
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Package
+from seawall.formats.tool import version
 from seawall.formats.vulnerability_links import page
 
 _NOT_ID = re.compile(r"[^A-Za-z0-9.\-]+")
@@ -21,7 +21,9 @@ def document(report: ImageReport) -> dict[str, Any]:
     findings: dict[tuple[str, str], list[Finding]] = {}
     for finding in report.findings:
         findings.setdefault((finding.purl, finding.path), []).append(finding)
-    packages = [_package(index, item, findings.get((item.purl, item.path), [])) for index, item in enumerate(report.packages)]
+    packages = [
+        _package(index, item, findings.get((item.purl, item.path), [])) for index, item in enumerate(report.packages)
+    ]
     unique = uuid.uuid5(_NAMESPACE, f"{report.digest}|{report.name}|{report.database}|{report.scanned_at.isoformat()}")
     return {
         "spdxVersion": "SPDX-2.3",
@@ -31,7 +33,7 @@ def document(report: ImageReport) -> dict[str, Any]:
         "documentNamespace": f"https://seawall.invalid/spdx/{unique}",
         "creationInfo": {
             "created": report.scanned_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "creators": [f"Tool: seawall-{__version__}"],
+            "creators": [f"Tool: seawall-{version()}"],
         },
         "packages": [_image(report), *packages],
         "relationships": [

@@ -48,10 +48,11 @@ def _openvex(document: dict[str, Any]) -> Iterator[Statement]:
     author = str(document.get("author") or "")
     for item in _dicts(document.get("statements")):
         status = str(item.get("status") or "")
-        if status not in VexStatus:
+        if status not in {word.value for word in VexStatus}:
             continue
         names = _vulnerability_names(item.get("vulnerability"))
-        products, parts = [], []
+        products: list[str] = []
+        parts: list[str] = []
         for product in item.get("products") or ():
             products += _identifiers(product)
             if isinstance(product, dict):

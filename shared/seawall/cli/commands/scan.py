@@ -35,7 +35,10 @@ def scan(
     output: Annotated[str, typer.Option("--format", "-f", help=", ".join(FORMATS))] = "table",
     fail_on: Annotated[
         str,
-        typer.Option("--fail-on", help="Exit with 3 when an open finding has this severity or a higher one: low, medium, high, critical."),
+        typer.Option(
+            "--fail-on",
+            help="Exit with 3 when an open finding has this severity or a higher one: low, medium, high, critical.",
+        ),
     ] = "",
     platform: Annotated[
         str, typer.Option("--platform", help="os/architecture[/variant] of a multi-platform image, or all.")
@@ -47,14 +50,18 @@ def scan(
     vex: Annotated[
         list[Path] | None, typer.Option("--vex", help="OpenVEX or CycloneDX VEX document; can be repeated.")
     ] = None,
-    only_fixed: Annotated[bool, typer.Option("--only-fixed", help="Leave out findings that have no fixed version.")] = False,
+    only_fixed: Annotated[
+        bool, typer.Option("--only-fixed", help="Leave out findings that have no fixed version.")
+    ] = False,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Remember what was found in each layer.")] = True,
-    file: Annotated[Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
+    ] = None,
 ) -> None:
     """Print the vulnerabilities of TARGET, most urgent first."""
-    from seawall.adapters.images import open_layer_cache, open_sources
-    from seawall.adapters.osv.file import open_file
     from seawall.adapters.clock import SystemClock
+    from seawall.adapters.images.opening import open_layer_cache, open_sources
+    from seawall.adapters.osv.file import open_file
     from seawall.app.scan_image import scan_platforms, worst_open
     from seawall.cli.commands.db import read_key
     from seawall.settings import load_settings
