@@ -1,0 +1,1 @@
+"""The web console: server-rendered pages over the store, no JavaScript needed, no asset from elsewhere."""
