@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from seawall.domain.alerts import Alert, Incident
+from seawall.domain.alerts import Alert, Entity, Incident
 from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
+from seawall.ports.correlation import Carry
 from seawall.ports.outbox import Outbox
 from seawall.ports.sensors import SensorStore
 
@@ -97,6 +98,9 @@ class AlertStore(Protocol):
     def get(self, ids: Iterable[str]) -> list[Alert]:
         """The alerts that exist among `ids`, oldest first."""
 
+    def touching(self, entity: Entity, start: datetime, end: datetime, limit: int) -> list[Alert]:
+        """See `ports.correlation.CorrelationStore`."""
+
     def between(self, start: datetime, end: datetime, cluster: str | None = None) -> list[Alert]:
         """Alerts whose [first_seen, last_seen] touches [start, end], oldest first."""
 
@@ -115,11 +119,11 @@ class AlertStore(Protocol):
 class IncidentStore(Protocol):
     """Incidents and their state changes."""
 
-    def save(self, incidents: Sequence[Incident]) -> list[Incident]:
-        """Keep the incidents that differ from what is stored, each with the next `seq`; return those, as stored.
+    def holding(self, alert_ids: Collection[str]) -> list[Incident]:
+        """See `ports.correlation.CorrelationStore`."""
 
-        A status that an analyst set stays.
-        """
+    def save(self, incidents: Sequence[Incident], carry: Carry) -> list[Incident]:
+        """See `ports.correlation.CorrelationStore`."""
 
     def get(self, id: str) -> Incident | None:  # noqa: A002
         """One incident."""

@@ -21,6 +21,8 @@ from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Distro, Gap, Package
 from seawall.domain.posture import Assessment, ObjectRef, Status
 from seawall.domain.severity import Severity
+from seawall.incidents.correlate import with_state
+from seawall.incidents.joining import entities_of
 from seawall.ports.store import AttestationRecord, PoisonRecord, ScanState
 
 T0 = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -179,6 +181,14 @@ class TestAlerts:
         assert store.alerts.newest(severity=Severity.HIGH) == []
         assert store.alerts.newest(cluster="other") == []
 
+    def test_alerts_by_what_they_touch(self, store: SqlStore) -> None:
+        store.alerts.merge([alert(event("e1"))], fold)
+        alice, hour = Entity(EntityKind.USER, "alice", "prod"), timedelta(hours=1)
+        (actor,) = [item for item in entities_of(alert(event("e1"))) if item.id == "alice"]
+        assert [item.id for item in store.alerts.touching(actor, T0 - hour, T0 + hour, 10)] == ["alert-1"]
+        assert store.alerts.touching(actor, T0 + hour, T0 + 2 * hour, 10) == []
+        assert store.alerts.touching(replace(alice, id="bob"), T0 - hour, T0 + hour, 10) == []
+
     def test_nul_characters_do_not_break_the_store(self, store: SqlStore) -> None:
         hostile = replace(alert(event("e1")), message="a\x00b")
         store.alerts.merge([hostile], fold)
@@ -189,23 +199,28 @@ class TestIncidents:
     incident = Incident("incident-1", "Exec", Severity.HIGH, T0, T0, ("alert-1",), timeline=((T0, "exec"),))
 
     def test_each_state_change_has_a_number(self, store: SqlStore) -> None:
-        assert [item.seq for item in store.incidents.save([self.incident])] == [1]
-        assert store.incidents.save([self.incident]) == []
+        assert [item.seq for item in store.incidents.save([self.incident], with_state)] == [1]
+        assert store.incidents.save([self.incident], with_state) == []
         grown = replace(self.incident, alert_ids=("alert-1", "alert-2"))
-        assert [item.seq for item in store.incidents.save([grown])] == [2]
+        assert [item.seq for item in store.incidents.save([grown], with_state)] == [2]
 
     def test_an_analysts_status_stays(self, store: SqlStore) -> None:
-        store.incidents.save([self.incident])
+        store.incidents.save([self.incident], with_state)
         closed = store.incidents.set_status("incident-1", "closed")
         assert closed is not None
         assert closed.seq == 2
-        store.incidents.save([replace(self.incident, severity=Severity.CRITICAL)])
+        store.incidents.save([replace(self.incident, severity=Severity.CRITICAL)], with_state)
         stored = store.incidents.get("incident-1")
         assert stored is not None
         assert (stored.status, stored.severity, stored.seq) == ("closed", Severity.CRITICAL, 3)
 
+    def test_incidents_by_the_alerts_they_hold(self, store: SqlStore) -> None:
+        store.incidents.save([self.incident], with_state)
+        assert [item.id for item in store.incidents.holding(["alert-1", "alert-7"])] == ["incident-1"]
+        assert store.incidents.holding(["alert-7"]) == []
+
     def test_merged_incidents_are_not_listed(self, store: SqlStore) -> None:
-        store.incidents.save([self.incident, replace(self.incident, id="incident-2", merged_into="incident-1")])
+        store.incidents.save([self.incident, replace(self.incident, id="incident-2", merged_into="incident-1")], with_state)
         assert [item.id for item in store.incidents.newest()] == ["incident-1"]
 
 

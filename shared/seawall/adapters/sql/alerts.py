@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import from_document, insert_for, to_document
-from seawall.adapters.sql.schema import alert, alert_event
-from seawall.domain.alerts import Alert
+from seawall.adapters.sql.schema import alert, alert_entity, alert_event
+from seawall.domain.alerts import Alert, Entity
 from seawall.domain.severity import Severity
+from seawall.incidents.joining import entities_of
 from seawall.ports.store import Fold
 
 _CHUNK = 500
@@ -73,6 +74,11 @@ class SqlAlerts:
             "document": to_document(item),
         }
         connection.execute(self._insert(alert).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
+        connection.execute(alert_entity.delete().where(alert_entity.c.alert_id == item.id))
+        seen = {"alert_id": item.id, "first_seen": item.first_seen, "last_seen": item.last_seen}
+        rows = [seen | {"kind": entity.kind.value, "scope": entity.scope, "entity": entity.id} for entity in entities_of(item)]
+        if rows:
+            connection.execute(alert_entity.insert(), rows)
 
     def _read(self, connection: sa.Connection, ids: Sequence[str], *, lock: bool = False) -> list[Alert]:
         found: list[Alert] = []
@@ -87,6 +93,18 @@ class SqlAlerts:
         """See the port."""
         with self._db.read() as connection:
             return sorted(self._read(connection, sorted(set(ids))), key=lambda item: (item.first_seen, item.id))
+
+    def touching(self, entity: Entity, start: datetime, end: datetime, limit: int) -> list[Alert]:
+        """See `ports.correlation.CorrelationStore`."""
+        query = sa.select(alert.c.document).join(alert_entity, alert_entity.c.alert_id == alert.c.id)
+        query = query.where(
+            alert_entity.c.kind == entity.kind.value,
+            alert_entity.c.entity == entity.id,
+            alert_entity.c.scope == entity.scope,
+            alert_entity.c.last_seen >= start,
+            alert_entity.c.first_seen <= end,
+        )
+        return self._all(query.order_by(alert.c.first_seen, alert.c.id).limit(limit))
 
     def between(self, start: datetime, end: datetime, cluster: str | None = None) -> list[Alert]:
         """See the port."""

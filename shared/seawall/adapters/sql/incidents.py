@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,12 @@ import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import from_document, insert_for, to_document
-from seawall.adapters.sql.schema import incident
+from seawall.adapters.sql.schema import incident, incident_alert
 from seawall.domain.alerts import Incident
+from seawall.ports.correlation import Carry
+
+_CHUNK = 500
+"""Ids per statement."""
 
 
 class SqlIncidents:
@@ -22,18 +26,32 @@ class SqlIncidents:
         self._db = database
         self._insert = insert_for(database.engine.dialect.name)
 
-    def save(self, incidents: Sequence[Incident]) -> list[Incident]:
-        """See the port."""
+    def holding(self, alert_ids: Collection[str]) -> list[Incident]:
+        """See `ports.correlation.CorrelationStore`."""
+        ids, found = sorted(set(alert_ids)), {}
+        with self._db.read() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                held = sa.select(incident_alert.c.incident_id).where(incident_alert.c.alert_id.in_(ids[start : start + _CHUNK]))
+                query = sa.select(incident.c.id, incident.c.document).where(incident.c.id.in_(held))
+                found |= {row.id: from_document(row.document, Incident) for row in connection.execute(query)}
+        return [found[key] for key in sorted(found)]
+
+    def save(self, incidents: Sequence[Incident], carry: Carry) -> list[Incident]:
+        """See `ports.correlation.CorrelationStore`."""
         changed: list[Incident] = []
         with self._db.write() as connection:
             for item in sorted(incidents, key=lambda item: item.id):
                 old = self._read(connection, item.id, lock=True)
-                kept = replace(item, status=old.status, seq=old.seq) if old else replace(item, seq=0)
-                if kept == old:
+                new = carry(item, old)
+                if new == old:
                     continue
-                kept = replace(kept, seq=kept.seq + 1)
-                self._write(connection, kept)
-                changed.append(kept)
+                self._write(connection, new)
+                connection.execute(incident_alert.delete().where(incident_alert.c.incident_id == new.id))
+                if new.alert_ids:
+                    rows = [{"incident_id": new.id, "alert_id": alert_id} for alert_id in new.alert_ids]
+                    connection.execute(incident_alert.insert(), rows)
+                if old is None or new.seq > old.seq:
+                    changed.append(new)
         return changed
 
     def get(self, id: str) -> Incident | None:  # noqa: A002 - the port's word

@@ -106,6 +106,25 @@ alert_event = sa.Table(
     sa.Column("event_id", sa.Text, primary_key=True),
 )
 
+alert_entity = sa.Table(
+    "alert_entity",
+    metadata,
+    sa.Column("alert_id", sa.Text, sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True),
+    sa.Column("first_seen", UtcDateTime, nullable=False),
+    sa.Column("last_seen", UtcDateTime, nullable=False),
+    sa.Index("alert_entity_by_time", "kind", "entity", "scope", "last_seen"),
+)
+
+incident_alert = sa.Table(
+    "incident_alert",
+    metadata,
+    sa.Column("alert_id", sa.Text, primary_key=True),
+    sa.Column("incident_id", sa.Text, sa.ForeignKey("incident.id", ondelete="CASCADE"), primary_key=True),
+)
+
 incident = sa.Table(
     "incident",
     metadata,

@@ -23,6 +23,18 @@ def upgrade() -> None:
     )
     op.create_index("alert_by_time", "alert", ["last_seen", "first_seen"], unique=False)
     op.create_table(
+        "alert_entity",
+        sa.Column("alert_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("first_seen", schema.UtcDateTime, nullable=False),
+        sa.Column("last_seen", schema.UtcDateTime, nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("alert_id", "kind", "scope", "entity"),
+    )
+    op.create_index("alert_entity_by_time", "alert_entity", ["kind", "entity", "scope", "last_seen"], unique=False)
+    op.create_table(
         "assessment",
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -71,6 +83,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("incident_by_time", "incident", ["last_seen", "first_seen"], unique=False)
+    op.create_table(
+        "incident_alert",
+        sa.Column("alert_id", sa.Text(), nullable=False),
+        sa.Column("incident_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["incident_id"], ["incident.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("alert_id", "incident_id"),
+    )
     op.create_table(
         "outbox",
         sa.Column("destination", sa.Text(), nullable=False),
