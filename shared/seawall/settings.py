@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Where the embedded store, the advisory file, blobs and keys live by default."""
     store_url: str = ""
     """SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; empty = `seawall.sqlite` in `data_dir`."""
+    queue_url: str = ""
+    """SQLAlchemy URL of the local queue; empty = `queue.sqlite` in `data_dir`, or the PostgreSQL store's own database."""
     blob_url: str = ""
     """fsspec URL for SBOMs, evidence and layer caches; empty = `blobs` in `data_dir`."""
     advisories: Path | None = None
@@ -125,6 +127,13 @@ class Settings(BaseSettings):
     def effective_store_url(self) -> str:
         """`store_url`, or the embedded SQLite file."""
         return self.store_url or f"sqlite:///{self.data_dir / 'seawall.sqlite'}"
+
+    @property
+    def effective_queue_url(self) -> str:
+        """`queue_url`, or the embedded file, or the store's PostgreSQL database."""
+        if self.queue_url or self.store_url.startswith("postgresql"):
+            return self.queue_url or self.store_url
+        return f"sqlite:///{self.data_dir / 'queue.sqlite'}"
 
     @property
     def effective_blob_url(self) -> str:

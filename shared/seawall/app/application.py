@@ -8,40 +8,372 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seawall.domain.alerts import Alert, Incident
-from seawall.domain.errors import ConfigError, InputError, MalformedEvent, SeawallError
+from seawall.domain.errors import ConfigError, InputError, MalformedEvent, SeawallError, Unavailable
 from seawall.domain.ids import content_id
-from seawall.formats.cloudevents import AUDIT_RECEIVED, IMAGE_PUSHED, POSTURE_RECEIVED, SENSOR_RECEIVED, CloudEvent, carrying
+from seawall.formats.cloudevents import (
+    AUDIT_RECEIVED,
+    IMAGE_PUSHED,
+    POSTURE_RECEIVED,
+    SENSOR_RECEIVED,
+    CloudEvent,
+    carrying,
+)
 from seawall.ports.clock import Clock
 from seawall.ports.publisher import BatchPublisher
 from seawall.ports.queue import JobQueue
 from seawall.ports.store import PoisonRecord, ScanState, Store
 
 if TYPE_CHECKING:
-    from seawall.app.publishing import PublishReport
+    from seawall.app.scanning import Scanning
+    from seawall.detection.engine import Engine
     from seawall.domain.images import ImagePushed
+    from seawall.ports.sensors import SensorAuthority
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a door answers: an HTTP status and a JSON body."""
-
-    status: int
-    body: Any
+POISON_BYTES = 1024 * 1024
+"""How much of a poisonous input is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job produced."""
+    """What a job produced; `rejected` counts single records that could not be read."""
 
     alerts: tuple[Alert, ...] = ()
     incidents: tuple[Incident, ...] = ()
     rejected: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a deployment brings. Callables are called when first needed, so a cold start loads one job."""
+
+    store: Store
+    clock: Clock
+    scanning: Callable[[], Scanning]
+    engine: Callable[[], Engine]
+    authority: Callable[[], SensorAuthority]
+    publishers: Callable[[], Sequence[BatchPublisher]]
+    close: Callable[[], None] = lambda: None
+
+
+class Application:
+    """The jobs over `ports`; `use_queue` names where accepted events are kept (without one they are handled at once)."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._queue: JobQueue | None = None
+        self.store = ports.store
+
+    def use_queue(self, queue: JobQueue) -> None:
+        """Keep accepted events in `queue`."""
+        self._queue = queue
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._ports.close()
+
+    # Doors
+
+    def accept_registry(self, kind: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        """Take a registry's notification; return (HTTP status, answer).
+
+        Raises:
+            MalformedEvent: not of the form that `kind` promises; an unknown `kind`.
+        """
+        from seawall.oci.notifications import parse_notification
+
+        notification = parse_notification(kind, headers, body)
+        if notification.answer is not None:
+            return 200, notification.answer
+        for push in notification.pushes:
+            self.accept_push(push)
+        return 202, {"accepted": len(notification.pushes), "digests": [push.digest for push in notification.pushes]}
+
+    def accept_push(self, push: ImagePushed) -> None:
+        """Queue the scan of one pushed image."""
+        import msgspec
+
+        reference = str(push.reference)
+        key = content_id("push", reference, push.source_event_id)
+        if push.digest:
+            self.store.images.set_state(ScanState(push.digest, reference, "queued", updated_at=self._now()))
+        self._keep(CloudEvent(id=key, source=f"//{push.registry}", type=IMAGE_PUSHED, subject=reference, data=msgspec.to_builtins(push)))
+
+    def accept_audit(self, body: bytes, cluster: str = "") -> dict[str, Any]:
+        """Queue audit events; return how many records were read and how many could not be.
+
+        Raises:
+            MalformedEvent: nothing in it could be read.
+        """
+        from seawall.detection.sources import decode
+
+        batch = decode(body, cluster=cluster)
+        if batch.rejects and not batch.events and not batch.skipped:
+            first = batch.rejects[0]
+            raise MalformedEvent(f"no audit event in it: {first.reason}", where=str(first.where))
+        self._keep(carrying(AUDIT_RECEIVED, _digest(body, cluster), "/audit", body, subject=cluster))
+        return {"events": len(batch.events), "skipped": batch.skipped, "rejected": len(batch.rejects)}
+
+    def accept_sensor(self, body: bytes) -> dict[str, Any]:
+        """Queue a sensor batch whose signature holds.
+
+        Raises:
+            Unauthenticated: not signed by an enrolled sensor.
+            MalformedEvent: not a batch.
+            TooLarge: over the limits of the format.
+        """
+        from seawall.formats.sensor_batch import decode_batch
+
+        now = self._now()
+        batch = decode_batch(body, self._trust(now))
+        self._keep(carrying(SENSOR_RECEIVED, _digest(body), "/sensor", body, subject=batch.header.sensor, time=now))
+        return {"events": len(batch.events), "rejected": len(batch.rejected)}
+
+    def accept_posture(self, scope: str, body: bytes) -> dict[str, Any]:
+        """Queue the assessment of the objects in `body` as the present state of `scope`.
+
+        Raises:
+            MalformedEvent: no object in it.
+        """
+        from seawall.posture.loading import Loaded, load_bytes
+
+        loaded = Loaded()
+        load_bytes(body, loaded, scope)
+        if not loaded.objects:
+            note = loaded.notes[0] if loaded.notes else None
+            raise MalformedEvent(f"no object in it{f': {note.reason}' if note else ''}", where=note.where if note else "")
+        key = content_id("posture", scope, _digest(body), self._now().isoformat())
+        self._keep(carrying(POSTURE_RECEIVED, key, "/posture", body, subject=scope))
+        return {"objects": len(loaded.objects), "notes": len(loaded.notes)}
+
+    def enrol_sensor(self, token: str, csr: str, node: str) -> Any:
+        """See `seawall.app.enrol_sensor.enrol_sensor`."""
+        from seawall.app.enrol_sensor import enrol_sensor
+
+        return enrol_sensor(
+            token=token, csr=csr, node=node, store=self.store.sensors, authority=self._ports.authority(), now=self._now()
+        )
+
+    def renew_sensor(self, certificate: str, csr: str, signature: str) -> Any:
+        """See `seawall.app.enrol_sensor.renew_sensor`."""
+        from seawall.app.enrol_sensor import renew_sensor
+
+        return renew_sensor(
+            certificate=certificate,
+            csr=csr,
+            signature=signature,
+            store=self.store.sensors,
+            authority=self._ports.authority(),
+            now=self._now(),
+        )
+
+    # Jobs
+
+    def handle(self, event: CloudEvent) -> Outcome:
+        """Do the job that `event` asks for.
+
+        Raises:
+            InputError: no retry can help.
+            Unavailable: try again.
+        """
+        jobs: dict[str, Callable[[CloudEvent], Outcome]] = {
+            IMAGE_PUSHED: self._image_pushed,
+            AUDIT_RECEIVED: lambda received: self.detect_audit(received.body, received.subject),
+            SENSOR_RECEIVED: lambda received: self.ingest_sensor(received.body, received.time),
+            POSTURE_RECEIVED: lambda received: self.assess_posture(received.subject, received.body),
+        }
+        job = jobs.get(event.type)
+        if job is None:
+            raise MalformedEvent(f"no job takes {event.type}", where="/type")
+        return job(event)
+
+    def _image_pushed(self, event: CloudEvent) -> Outcome:
+        import msgspec
+
+        from seawall.domain.images import ImagePushed
+
+        try:
+            push = msgspec.convert(event.data, ImagePushed)
+        except msgspec.ValidationError as error:
+            raise MalformedEvent(f"not an image push: {error}", where="/data") from error
+        return self.scan_image(push)
+
+    def scan_image(self, push: ImagePushed) -> Outcome:
+        """Scan a pushed image, keep the report, sign and attach it. Scan states follow; the last reason stays visible."""
+        reference, digest = str(push.reference), push.digest
+
+        def state(word: str, reason: str = "") -> None:
+            if digest:
+                self.store.images.set_state(ScanState(digest, reference, word, reason, self._now()))
+
+        state("running")
+        try:
+            reports = self._ports.scanning().scan(push.reference, now=self._now())
+        except Unavailable as error:
+            state("queued", error.message)
+            raise
+        except SeawallError as error:
+            state("failed", str(error))
+            raise
+        for report in reports:
+            self.store.images.save(report)
+            self._publish_image(report)
+            attestation = self._ports.scanning().attest(push.reference, report, now=self._now())
+            if attestation is not None:
+                self.store.images.save_attestation(attestation)
+        state("done")
+        return Outcome(details={"digests": [report.digest for report in reports]})
+
+    def _publish_image(self, report: Any) -> None:
+        from seawall.app.publishing import image_entries
+
+        self.store.outbox.add(image_entries(self._publishers, report, self._now()))
+
+    def detect_audit(self, body: bytes, cluster: str = "") -> Outcome:
+        """Run the analytics over audit events; keep alerts and the incidents they make."""
+        from seawall.detection.sources import decode
+
+        batch = decode(body, cluster=cluster)
+        alerts = self._engine.run(batch.events)
+        return self._raised(alerts, rejected=len(batch.rejects))
+
+    def ingest_sensor(self, body: bytes, received_at: datetime | None = None) -> Outcome:
+        """Take a sensor batch: what it holds, what is missing, the alerts of it."""
+        from seawall.app.ingest_sensor import ingest_sensor
+
+        raised: list[Outcome] = []
+
+        def keep(_batch: Any, alerts: Sequence[Alert]) -> None:
+            raised.append(self._raised(alerts))
+
+        now = self._now()
+        taken = ingest_sensor(
+            body,
+            trust=self._trust(received_at or now),
+            store=self.store.sensors,
+            detect=lambda events, _header: self._engine.run(events),
+            keep=keep,
+            now=now,
+        )
+        incidents = raised[-1].incidents if raised else ()
+        details = {"sensor": taken.header.sensor, "duplicate": taken.duplicate, "events": taken.events, "losses": len(taken.losses)}
+        return Outcome(taken.alerts, incidents, len(taken.rejected), details)
+
+    def assess_posture(self, scope: str, body: bytes) -> Outcome:
+        """Judge the objects in `body`; they are the present state of `scope`."""
+        from seawall.app.assess_posture import assess
+        from seawall.app.publishing import assessment_entries
+        from seawall.posture.loading import Loaded, load_bytes
+
+        loaded, now = Loaded(), self._now()
+        load_bytes(body, loaded, scope)
+        report = assess(loaded.objects, today=now.date(), notes=loaded.notes, cluster=scope)
+        results = list(report.assessments())
+        changed = self.store.assessments.replace(scope, results, now)
+        if changed:
+            self.store.outbox.add(assessment_entries(self._publishers, results, now))
+        return Outcome(details={"results": len(results), "changed": changed, "partial": len(report.partial)})
+
+    def _raised(self, alerts: Sequence[Alert], rejected: int = 0) -> Outcome:
+        """Keep alerts, correlate those that changed, put what changed into the outbox."""
+        from seawall.app.correlate import correlate_alerts
+        from seawall.app.publishing import incident_entries
+        from seawall.detection.folding import fold
+
+        changed = self.store.alerts.merge(alerts, fold)
+        incidents = correlate_alerts(changed, self._correlation, self._analytics) if changed else []
+        now = self._now()
+        for incident in incidents:
+            held = self.store.alerts.get(incident.alert_ids)
+            self.store.outbox.add(incident_entries(self._publishers, incident, held, now))
+        return Outcome(tuple(changed), tuple(incidents), rejected)
+
+    # Timers and health
+
+    def tick(self, timer: str) -> None:
+        """Do what is due by the clock: publish, rescan, reconcile, attest-again."""
+        if timer == "publish":
+            self.publish()
+        elif timer == "rescan":
+            self._ports.scanning().rescan(self.store, now=self._now())
+        elif timer == "reconcile":
+            for push in self._ports.scanning().unseen(self.store):
+                self.accept_push(push)
+        elif timer == "attest-again":
+            for record in self._ports.scanning().renew_attestations(self.store, now=self._now()):
+                self.store.images.save_attestation(record)
+        else:
+            raise ConfigError(f"there is no timer {timer}")
+
+    def publish(self) -> Any:
+        """Offer every due document of the outbox to its destination once."""
+        from seawall.app.publishing import publish_outbox
+
+        return publish_outbox(self.store.outbox, self._publishers, self._ports.clock)
+
+    def poison(self, key: str, body: bytes, reason: str) -> None:
+        """Keep an input that cannot be processed, for a person to look at."""
+        identifier = content_id("poison", key, hashlib.sha256(body).hexdigest())
+        self.store.poison.add(PoisonRecord(identifier, key, reason[:2000], body[:POISON_BYTES], self._now()))
+
+    def check_store(self) -> None:
+        """Raise `Unavailable` when the store does not answer."""
+        self.store.images.states(limit=1)
+
+    def outbox_pending(self) -> dict[str, int]:
+        """How many documents wait, by destination."""
+        return self.store.outbox.pending()
+
+    # Inside
+
+    def _keep(self, event: CloudEvent) -> None:
+        if self._queue is None:
+            self.handle(event)
+        else:
+            self._queue.put(event)
+
+    def _now(self) -> datetime:
+        return self._ports.clock.now()
+
+    def _trust(self, at: datetime) -> Any:
+        from seawall.formats.sensor_certificate import CertificateTrust
+
+        return CertificateTrust((self._ports.authority().certificate,), at, self.store.sensors.revoked)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._ports.engine()
+
+    @cached_property
+    def _analytics(self) -> Mapping[str, Any]:
+        return {analytic.id: analytic for analytic in self._engine.analytics}
+
+    @cached_property
+    def _publishers(self) -> Sequence[BatchPublisher]:
+        return self._ports.publishers()
+
+    @cached_property
+    def _correlation(self) -> Any:
+        return _Correlation(self.store)
+
+
+class _Correlation:
+    """`ports.correlation.CorrelationStore` over the stores of alerts and incidents."""
+
+    def __init__(self, store: Store) -> None:
+        self.touching = store.alerts.touching
+        self.holding = store.incidents.holding
+        self.save = store.incidents.save
+
+
+def _digest(body: bytes, *more: str) -> str:
+    return content_id("body", hashlib.sha256(body).hexdigest(), *more)

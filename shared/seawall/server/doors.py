@@ -30,7 +30,9 @@ def router(application: Application, settings: Settings) -> APIRouter:
         answer = await asyncio.to_thread(application.accept_registry, kind, dict(request.headers), body)
         return JSONResponse(answer.body, answer.status)
 
-    @doors.post("/audit", status_code=202, summary="Kubernetes audit events or cloud activity in any supported envelope")
+    @doors.post(
+        "/audit", status_code=202, summary="Kubernetes audit events or cloud activity in any supported envelope"
+    )
     @doors.post("/audit/{cluster}", status_code=202, summary="The same, for clusters whose events do not name them")
     async def audit(request: Request, cluster: str = "") -> Any:
         body = await received(request, "the audit door")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from seawall.domain.errors import ConfigError, InputError
+from seawall.formats.cloudevents import CloudEvent
 
 if TYPE_CHECKING:
     from dbos import DBOS, Queue
@@ -136,14 +137,14 @@ class DurableQueue:
 
         return work, tick
 
-    def put(self, job: str, key: str, body: bytes) -> None:
-        """Accept a job; when this returns it is on disk. The same (job, key) again is one job."""
+    def put(self, event: CloudEvent) -> None:
+        """Accept an event; when this returns it is on disk. The same (type, id) again is one job."""
         from dbos import SetWorkflowID
 
         if self._work is None:
             raise ConfigError("the queue is not started")
-        with SetWorkflowID(f"{job}:{key}"):
-            self._queues[job].enqueue(self._work, job, key, body)
+        with SetWorkflowID(f"{event.type}:{event.id}"):
+            self._queues[event.type].enqueue(self._work, event.type, event.id, event.to_bytes())
 
     def depth(self) -> dict[str, int]:
         """How many jobs of each kind wait or run."""

@@ -220,7 +220,9 @@ class TestIncidents:
         assert store.incidents.holding(["alert-7"]) == []
 
     def test_merged_incidents_are_not_listed(self, store: SqlStore) -> None:
-        store.incidents.save([self.incident, replace(self.incident, id="incident-2", merged_into="incident-1")], with_state)
+        store.incidents.save(
+            [self.incident, replace(self.incident, id="incident-2", merged_into="incident-1")], with_state
+        )
         assert [item.id for item in store.incidents.newest()] == ["incident-1"]
 
 

@@ -76,7 +76,10 @@ class SqlAlerts:
         connection.execute(self._insert(alert).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
         connection.execute(alert_entity.delete().where(alert_entity.c.alert_id == item.id))
         seen = {"alert_id": item.id, "first_seen": item.first_seen, "last_seen": item.last_seen}
-        rows = [seen | {"kind": entity.kind.value, "scope": entity.scope, "entity": entity.id} for entity in entities_of(item)]
+        rows = [
+            seen | {"kind": entity.kind.value, "scope": entity.scope, "entity": entity.id}
+            for entity in entities_of(item)
+        ]
         if rows:
             connection.execute(alert_entity.insert(), rows)
 

@@ -28,10 +28,13 @@ class SqlIncidents:
 
     def holding(self, alert_ids: Collection[str]) -> list[Incident]:
         """See `ports.correlation.CorrelationStore`."""
-        ids, found = sorted(set(alert_ids)), {}
+        ids = sorted(set(alert_ids))
+        found: dict[str, Incident] = {}
         with self._db.read() as connection:
             for start in range(0, len(ids), _CHUNK):
-                held = sa.select(incident_alert.c.incident_id).where(incident_alert.c.alert_id.in_(ids[start : start + _CHUNK]))
+                held = sa.select(incident_alert.c.incident_id).where(
+                    incident_alert.c.alert_id.in_(ids[start : start + _CHUNK])
+                )
                 query = sa.select(incident.c.id, incident.c.document).where(incident.c.id.in_(held))
                 found |= {row.id: from_document(row.document, Incident) for row in connection.execute(query)}
         return [found[key] for key in sorted(found)]

@@ -17,8 +17,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8440,
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded store, keys and caches live.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate chain: serve HTTPS.", exists=True, dir_okay=False)] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.", exists=True, dir_okay=False)] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM certificate chain: serve HTTPS.", exists=True, dir_okay=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM key of the certificate.", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
     """Serve doors, API and console from one process with an embedded store."""
     from seawall.server.run import run

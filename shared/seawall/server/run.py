@@ -1,0 +1,102 @@
+"""`seawall serve`: one process with doors, queue, timers and an embedded store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from seawall.bootstrap import bootstrap
+from seawall.domain.errors import ConfigError
+from seawall.formats.cloudevents import AUDIT_RECEIVED, IMAGE_PUSHED, POSTURE_RECEIVED, SENSOR_RECEIVED, parse
+from seawall.server.app import create_app
+from seawall.server.metrics import Metrics
+from seawall.server.queue import DurableQueue, Job, Timer
+from seawall.settings import Settings
+
+log = logging.getLogger(__name__)
+
+JOBS = {IMAGE_PUSHED: 2, AUDIT_RECEIVED: 1, SENSOR_RECEIVED: 1, POSTURE_RECEIVED: 1}
+"""Kinds of events and how many of each run at a time: correlation sees alerts of one stream in order."""
+TIMERS = {"publish": "*/10 * * * * *", "rescan": "7 * * * *", "reconcile": "23 */6 * * *", "attest-again": "41 3 * * *"}
+"""Timer jobs of `Application.tick` and when they run."""
+
+
+def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = None, tls_key: Path | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: the address is taken or not ours.
+    """
+    if bool(tls_cert) != bool(tls_key):
+        raise ConfigError("TLS needs --tls-cert and --tls-key")
+    listener = _listen(host, port)
+    application = bootstrap(settings)
+    metrics = Metrics()
+    queue = local_queue(settings, application, metrics)
+    application.use_queue(queue)
+    app = create_app(application, settings, metrics=metrics, start=queue.start, stop=queue.stop, depth=queue.depth)
+    scheme, address = ("https" if tls_cert else "http"), listener.getsockname()
+    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    sys.stderr.write(f"seawall: console {scheme}://{shown}:{address[1]}/  API {scheme}://{shown}:{address[1]}/docs\n")
+    if not settings.webhook_secret.get_secret_value():
+        sys.stderr.write(f"seawall: the doors are closed; open them with SEAWALL_WEBHOOK_SECRET, e.g. {secrets.token_urlsafe(24)}\n")
+    sys.stderr.flush()
+    config = uvicorn.Config(
+        app,
+        log_level=os.environ.get("SEAWALL_LOG_LEVEL", "warning").lower(),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=str(tls_cert) if tls_cert else None,
+        ssl_keyfile=str(tls_key) if tls_key else None,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        application.close()
+
+
+def local_queue(settings: Settings, application: object, metrics: Metrics) -> DurableQueue:
+    """The durable queue of one server over `application`'s jobs and timers."""
+    from seawall.app.application import Application
+
+    assert isinstance(application, Application)
+
+    def handle(_key: str, body: bytes) -> None:
+        event = parse(body)
+        with metrics.job_seconds.labels(event.type).time():
+            try:
+                outcome = application.handle(event)
+            except Exception:
+                metrics.jobs.labels(event.type, "failed").inc()
+                raise
+        metrics.jobs.labels(event.type, "done").inc()
+        if outcome.rejected:
+            metrics.rejects.labels(event.type).inc(outcome.rejected)
+
+    return DurableQueue(
+        settings.effective_queue_url,
+        [Job(kind, handle, workers) for kind, workers in JOBS.items()],
+        [Timer(name, cron, lambda name=name: application.tick(name)) for name, cron in TIMERS.items()],  # type: ignore[misc]
+        lambda _job, key, body, reason: application.poison(key, body, reason),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another with --host and --port") from error
+    listener.set_inheritable(True)
+    return listener
