@@ -10,12 +10,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seawall.domain.alerts import Alert, Incident
-from seawall.domain.errors import ConfigError, InputError, MalformedEvent, SeawallError, Unavailable
+from seawall.domain.errors import ConfigError, MalformedEvent, SeawallError, Unavailable
 from seawall.domain.ids import content_id
 from seawall.formats.cloudevents import (
     AUDIT_RECEIVED,
@@ -106,7 +106,15 @@ class Application:
         key = content_id("push", reference, push.source_event_id)
         if push.digest:
             self.store.images.set_state(ScanState(push.digest, reference, "queued", updated_at=self._now()))
-        self._keep(CloudEvent(id=key, source=f"//{push.registry}", type=IMAGE_PUSHED, subject=reference, data=msgspec.to_builtins(push)))
+        self._keep(
+            CloudEvent(
+                id=key,
+                source=f"//{push.registry}",
+                type=IMAGE_PUSHED,
+                subject=reference,
+                data=msgspec.to_builtins(push),
+            )
+        )
 
     def accept_audit(self, body: bytes, cluster: str = "") -> dict[str, Any]:
         """Queue audit events; return how many records were read and how many could not be.
@@ -150,7 +158,9 @@ class Application:
         load_bytes(body, loaded, scope)
         if not loaded.objects:
             note = loaded.notes[0] if loaded.notes else None
-            raise MalformedEvent(f"no object in it{f': {note.reason}' if note else ''}", where=note.where if note else "")
+            raise MalformedEvent(
+                f"no object in it{f': {note.reason}' if note else ''}", where=note.where if note else ""
+            )
         key = content_id("posture", scope, _digest(body), self._now().isoformat())
         self._keep(carrying(POSTURE_RECEIVED, key, "/posture", body, subject=scope))
         return {"objects": len(loaded.objects), "notes": len(loaded.notes)}
@@ -160,7 +170,12 @@ class Application:
         from seawall.app.enrol_sensor import enrol_sensor
 
         return enrol_sensor(
-            token=token, csr=csr, node=node, store=self.store.sensors, authority=self._ports.authority(), now=self._now()
+            token=token,
+            csr=csr,
+            node=node,
+            store=self.store.sensors,
+            authority=self._ports.authority(),
+            now=self._now(),
         )
 
     def renew_sensor(self, certificate: str, csr: str, signature: str) -> Any:
@@ -265,7 +280,12 @@ class Application:
             now=now,
         )
         incidents = raised[-1].incidents if raised else ()
-        details = {"sensor": taken.header.sensor, "duplicate": taken.duplicate, "events": taken.events, "losses": len(taken.losses)}
+        details = {
+            "sensor": taken.header.sensor,
+            "duplicate": taken.duplicate,
+            "events": taken.events,
+            "losses": len(taken.losses),
+        }
         return Outcome(taken.alerts, incidents, len(taken.rejected), details)
 
     def assess_posture(self, scope: str, body: bytes) -> Outcome:

@@ -45,7 +45,9 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     sys.stderr.write(f"seawall: console {scheme}://{shown}:{address[1]}/  API {scheme}://{shown}:{address[1]}/docs\n")
     if not settings.webhook_secret.get_secret_value():
-        sys.stderr.write(f"seawall: the doors are closed; open them with SEAWALL_WEBHOOK_SECRET, e.g. {secrets.token_urlsafe(24)}\n")
+        sys.stderr.write(
+            f"seawall: the doors are closed; open them with SEAWALL_WEBHOOK_SECRET, e.g. {secrets.token_urlsafe(24)}\n"
+        )
     sys.stderr.flush()
     config = uvicorn.Config(
         app,
@@ -97,6 +99,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another with --host and --port") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another with --host and --port"
+        ) from error
     listener.set_inheritable(True)
     return listener
