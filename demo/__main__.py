@@ -59,14 +59,20 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """The settings of this run; what the caller's environment says of Seawall does not count."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SEAWALL_")}
-        return kept | {"SEAWALL_DATA_DIR": str(self.data), "SEAWALL_WEBHOOK_SECRET": self.secret, "SEAWALL_OCSF_FILE": str(self.folder / "ocsf.jsonl")}
+        return kept | {
+            "SEAWALL_DATA_DIR": str(self.data),
+            "SEAWALL_WEBHOOK_SECRET": self.secret,
+            "SEAWALL_OCSF_FILE": str(self.folder / "ocsf.jsonl"),
+        }
 
     def run(self, *, once: bool) -> int:
         """Tell the story; return the exit code."""
         self.step("Building the advisory file from the demo's OSV records, KEV and CVE facts")
         advisories = HERE / "fixtures" / "advisories"
         sources = [str(path) for path in sorted(advisories.iterdir())]
-        self.seawall("db", "build", "--from", *_repeated("--from", sources), "--output", str(self.data / "advisories.db"))
+        self.seawall(
+            "db", "build", "--from", *_repeated("--from", sources), "--output", str(self.data / "advisories.db")
+        )
         with DemoRegistry(HERE / "fixtures" / "image", "shop/api", "1.4.2") as registry:
             server = Server(self, registry.host)
             try:
@@ -95,9 +101,13 @@ class Demo:
                 }
             ]
         }  # fmt: skip
-        self.step("Sending a registry push, audit events of AKS, EKS and GKE, a sensor batch and a namespace of manifests")
+        self.step(
+            "Sending a registry push, audit events of AKS, EKS and GKE, a sensor batch and a namespace of manifests"
+        )
         server.post("/v1/events/registry/distribution", json.dumps(push).encode())
-        events = sorted(story.ordinary(start) + story.attack_on_aks(attack), key=lambda event: str(event["stageTimestamp"]))
+        events = sorted(
+            story.ordinary(start) + story.attack_on_aks(attack), key=lambda event: str(event["stageTimestamp"])
+        )
         server.post("/v1/events/audit", story.aks_envelope(events))
         server.post("/v1/events/audit", story.eks_envelope(attack + timedelta(minutes=6)))
         server.post("/v1/events/audit", story.gke_envelope(attack + timedelta(minutes=8)))
@@ -107,17 +117,25 @@ class Demo:
 
     def show(self, server: Server, registry: DemoRegistry) -> None:
         """Tables of what came out."""
-        scan = server.wait_for("the scan", lambda: server.get(f"/v1/scans/{registry.digest}?wait=30"), lambda answer: answer["state"] in ("done", "failed"))
+        scan = server.wait_for(
+            "the scan",
+            lambda: server.get(f"/v1/scans/{registry.digest}?wait=30"),
+            lambda answer: answer["state"] in ("done", "failed"),
+        )
         if scan["state"] == "failed":
             raise Failed(f"the scan failed: {scan['reason']}")
         image = server.get(f"/v1/images/{registry.digest}")
         self.findings(image)
         self.attestation(image, registry)
         analytics = lambda answer: {alert["analytic"][:2] for alert in answer["alerts"]}  # noqa: E731
-        alerts = server.wait_for("the alerts", lambda: server.get("/v1/alerts?limit=1000"), lambda answer: {"AU", "RT"} <= analytics(answer))
+        alerts = server.wait_for(
+            "the alerts", lambda: server.get("/v1/alerts?limit=1000"), lambda answer: {"AU", "RT"} <= analytics(answer)
+        )
         self.alerts(alerts["alerts"])
         self.incident(server)
-        posture = server.wait_for("posture", lambda: server.get("/v1/posture?status=fail"), lambda answer: bool(answer["results"]))
+        posture = server.wait_for(
+            "posture", lambda: server.get("/v1/posture?status=fail"), lambda answer: bool(answer["results"])
+        )
         self.posture(posture["results"])
         self.published()
 
@@ -126,14 +144,28 @@ class Demo:
         for name in ("Severity", "Vulnerability", "Package", "Installed", "Fixed in", "Exploited"):
             table.add_column(name, overflow="fold")
         shown = [item for item in image["findings"] if item["status"] == "open"]
-        shown.sort(key=lambda item: -list(["unknown", "informational", "low", "medium", "high", "critical"]).index(item["severity"]))
+        shown.sort(
+            key=lambda item: (
+                -list(["unknown", "informational", "low", "medium", "high", "critical"]).index(item["severity"])
+            )
+        )
         for item in shown[:12]:
-            table.add_row(_coloured(item["severity"]), item["id"], item["package"], item["installed_version"], item["fixed_version"] or "no fix", "KEV" if item["in_kev"] else "")
+            table.add_row(
+                _coloured(item["severity"]),
+                item["id"],
+                item["package"],
+                item["installed_version"],
+                item["fixed_version"] or "no fix",
+                "KEV" if item["in_kev"] else "",
+            )
         self.console.print(table)
         counts: dict[str, int] = {}
         for item in shown:
             counts[item["severity"]] = counts.get(item["severity"], 0) + 1
-        self.console.print(f"  {len(shown)} open findings: " + ", ".join(f"{count} {word}" for word, count in counts.items()), highlight=False)
+        self.console.print(
+            f"  {len(shown)} open findings: " + ", ".join(f"{count} {word}" for word, count in counts.items()),
+            highlight=False,
+        )
         kinds = {item["purl"].split("/")[0] for item in shown}
         self.expect({"pkg:deb", "pkg:pypi", "pkg:npm"} <= kinds, "findings in dpkg, Python and npm packages")
         self.expect(any(item["fixed_version"] for item in shown), "fix versions")
@@ -146,8 +178,16 @@ class Demo:
         reference = f"{registry.host}/{registry.repository}@{registry.digest}"
         key = self.data / "signing-key.pub"
         verified = self.seawall("verify", reference, "--key", str(key))
-        self.console.print(f"  Signed findings: {registry.host}/{registry.repository}@{record['referrer']}", highlight=False, soft_wrap=True)
-        self.console.print(f"  seawall verify: {verified.stdout.strip().splitlines()[0] if verified.stdout.strip() else 'ok'}", highlight=False, soft_wrap=True)
+        self.console.print(
+            f"  Signed findings: {registry.host}/{registry.repository}@{record['referrer']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        self.console.print(
+            f"  seawall verify: {verified.stdout.strip().splitlines()[0] if verified.stdout.strip() else 'ok'}",
+            highlight=False,
+            soft_wrap=True,
+        )
         self.expect(verified.returncode == 0, "the attestation verifies")
         self.expect(bool(registry.referrers(registry.digest)), "the registry lists the attestation as a referrer")
 
@@ -156,7 +196,13 @@ class Demo:
         for name in ("Severity", "Analytic", "What happened", "Cluster", "ATT&CK"):
             table.add_column(name, overflow="fold")
         for item in sorted(alerts, key=lambda item: str(item["first_seen"])):
-            table.add_row(_coloured(item["severity"]), item["analytic"], item["message"], item["cluster"].rsplit("/", 1)[-1], ", ".join(item["attack"]))
+            table.add_row(
+                _coloured(item["severity"]),
+                item["analytic"],
+                item["message"],
+                item["cluster"].rsplit("/", 1)[-1],
+                ", ".join(item["attack"]),
+            )
         self.console.print(table)
         wanted = {"secrets": "secrets", "cluster-admin": "cluster-admin", "exec": "exec", "events": "event"}
         text = " ".join(f"{item['title']} {item['message']}".lower() for item in alerts)
@@ -171,8 +217,13 @@ class Demo:
         incidents = answer["incidents"]
         self.expect(len(incidents) == 1, f"one incident (there are {len(incidents)})")
         for item in incidents:
-            self.console.print(f"\n[bold]Incident[/bold] {_coloured(item['severity'])} {item['title']}", highlight=False)
-            self.console.print(f"  {len(item['alert_ids'])} alerts, {len(item['clusters'])} clusters, ATT&CK {', '.join(item['attack'])}", highlight=False)
+            self.console.print(
+                f"\n[bold]Incident[/bold] {_coloured(item['severity'])} {item['title']}", highlight=False
+            )
+            self.console.print(
+                f"  {len(item['alert_ids'])} alerts, {len(item['clusters'])} clusters, ATT&CK {', '.join(item['attack'])}",
+                highlight=False,
+            )
             for _when, what in item["timeline"][:12]:
                 self.console.print(f"  · {what}", highlight=False, markup=False)
 
@@ -182,9 +233,17 @@ class Demo:
             table.add_column(name, overflow="fold")
         for item in results[:10]:
             place = item["object"]
-            table.add_row(_coloured(item["severity"]), f"{item['control']} {item['title']}", f"{place['kind']}/{place['name']}", item["path"], item["fix"])
+            table.add_row(
+                _coloured(item["severity"]),
+                f"{item['control']} {item['title']}",
+                f"{place['kind']}/{place['name']}",
+                item["path"],
+                item["fix"],
+            )
         self.console.print(table)
-        self.expect(any(item["object"]["name"] == "log-collector" for item in results), "failed checks of the careless workload")
+        self.expect(
+            any(item["object"]["name"] == "log-collector" for item in results), "failed checks of the careless workload"
+        )
 
     def published(self) -> None:
         path = self.folder / "ocsf.jsonl"
@@ -209,7 +268,9 @@ class Demo:
             self.console.print("[green]Every result came out.[/green]")
         if once:
             return 1 if self.missing else 0
-        self.console.print(f"\nConsole: [bold]{server.url}/[/bold]   API: {server.url}/docs   Ctrl-C ends the demo.", highlight=False)
+        self.console.print(
+            f"\nConsole: [bold]{server.url}/[/bold]   API: {server.url}/docs   Ctrl-C ends the demo.", highlight=False
+        )
         server.process.wait()
         return 1 if self.missing else 0
 
@@ -271,7 +332,9 @@ class Server:
             if answer is not None and enough(answer):
                 return answer
             time.sleep(0.2)
-        raise Failed(f"{what} did not come within {PATIENCE_S:.0f} s; the server says: {self.log.read_text().strip()[-1500:]}")
+        raise Failed(
+            f"{what} did not come within {PATIENCE_S:.0f} s; the server says: {self.log.read_text().strip()[-1500:]}"
+        )
 
     def stop(self) -> None:
         """End the process that we started."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-
-from demo.story import AKS, MINER_POD
 from seawall.domain.runtime_events import Ancestor, ContainerContext, Process, ProcessExec, RuntimeEvent
 from seawall.formats.sensor_batch import encode_batch, identity_of
 from seawall.formats.sensor_certificate import make_request
+
+from demo.story import AKS, MINER_POD
 
 if TYPE_CHECKING:
     from demo.__main__ import Demo, Server
@@ -70,7 +70,14 @@ def _events(start: datetime, boot: str) -> list[RuntimeEvent]:
         pid=4127, ppid=4100, exe="/tmp/.x/xmrig", args=("./xmrig", "-o", "stratum+tcp://pool.minexmr.example:4444", "-u", "48edf"), cwd="/tmp/.x",
         ancestors=(shell, shim), origin="upper", drift=True, entered=True, exe_inode=1201, exe_size_bytes=8_400_000, exe_mode=0o100755,
     )  # fmt: skip
-    worker = Process(pid=5200, ppid=5100, exe="/usr/local/bin/python3.11", args=("python3", "/app/main.py"), ancestors=(shim,), origin="image")
+    worker = Process(
+        pid=5200,
+        ppid=5100,
+        exe="/usr/local/bin/python3.11",
+        args=("python3", "/app/main.py"),
+        ancestors=(shim,),
+        origin="image",
+    )
 
     def moment(seconds: int) -> int:
         return int((start + timedelta(seconds=seconds)).timestamp() * 1e9)

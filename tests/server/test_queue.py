@@ -19,7 +19,9 @@ def worker(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*ids: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, str(WORKER), str(tmp_path / "queue.sqlite"), str(tmp_path / "log"), *ids])
+        process = subprocess.Popen(
+            [sys.executable, str(WORKER), str(tmp_path / "queue.sqlite"), str(tmp_path / "log"), *ids]
+        )
         started.append(process)
         return process
 
@@ -36,7 +38,9 @@ def lines(tmp_path: Path) -> list[str]:
 
 def test_what_was_accepted_is_done_after_kill_9(worker, tmp_path) -> None:
     first = worker("slow-1", "quick-1")
-    wait_until(lambda: "began slow-1" in lines(tmp_path) and "done quick-1" in lines(tmp_path), what="the first process")
+    wait_until(
+        lambda: "began slow-1" in lines(tmp_path) and "done quick-1" in lines(tmp_path), what="the first process"
+    )
     first.kill()
     first.wait()
     assert "done slow-1" not in lines(tmp_path)

@@ -5,15 +5,23 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
-from starlette.requests import Request
-
 from seawall.domain.errors import TooLarge, Unauthenticated
 from seawall.server.security import bounded_body, require_reader, require_secret
+from starlette.requests import Request
 
 
-def request(headers: dict[str, str] | None = None, *, client: str = "127.0.0.1", query: str = "", chunks: tuple[bytes, ...] = ()) -> Request:
+def request(
+    headers: dict[str, str] | None = None, *, client: str = "127.0.0.1", query: str = "", chunks: tuple[bytes, ...] = ()
+) -> Request:
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": raw, "client": (client, 1), "query_string": query.encode()}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": raw,
+        "client": (client, 1),
+        "query_string": query.encode(),
+    }
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 

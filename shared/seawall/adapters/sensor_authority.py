@@ -26,7 +26,10 @@ class SignedAuthority:
         self._signer = signer
         self.certificate = _load(path) if path.exists() else self._make(path)
         if _pem(self.certificate) != signer.public_key_pem().strip():
-            raise ConfigError(f"{path} is the certificate of another key", hint="give the key back, or remove the file and enrol again")
+            raise ConfigError(
+                f"{path} is the certificate of another key",
+                hint="give the key back, or remove the file and enrol again",
+            )
 
     def sign(self, payload: bytes) -> bytes:
         """See the port."""

@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydantic import SecretStr
-
 from seawall.adapters.publishers.webhook import SIGNATURE, Webhook
 from seawall.domain.alerts import Incident
 from seawall.domain.errors import InputError, Unavailable

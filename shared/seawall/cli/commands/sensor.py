@@ -33,7 +33,12 @@ def token(
     store = SqlStore(load_settings().effective_store_url)
     try:
         made = create_token(
-            store.sensors, cluster=cluster, now=datetime.now(UTC), lifetime=timedelta(hours=hours), uses=uses, created_by="command line"
+            store.sensors,
+            cluster=cluster,
+            now=datetime.now(UTC),
+            lifetime=timedelta(hours=hours),
+            uses=uses,
+            created_by="command line",
         )
     finally:
         store.close()
@@ -57,5 +62,12 @@ def sensors(cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "
     table = Table("Cluster", "Node", "State", "Last heard", "Lost events", "Missing batches")
     for item in found:
         lost = sum(item.lost.values())
-        table.add_row(item.cluster, item.node, item.state or "unknown", item.last_seen.isoformat(timespec="seconds"), str(lost), str(item.missing_batches))
+        table.add_row(
+            item.cluster,
+            item.node,
+            item.state or "unknown",
+            item.last_seen.isoformat(timespec="seconds"),
+            str(lost),
+            str(item.missing_batches),
+        )
     Console().print(table)
