@@ -145,9 +145,7 @@ class Demo:
             table.add_column(name, overflow="fold")
         shown = [item for item in image["findings"] if item["status"] == "open"]
         shown.sort(
-            key=lambda item: (
-                -list(["unknown", "informational", "low", "medium", "high", "critical"]).index(item["severity"])
-            )
+            key=lambda item: -["unknown", "informational", "low", "medium", "high", "critical"].index(item["severity"])
         )
         for item in shown[:12]:
             table.add_row(
