@@ -1,1 +1,128 @@
 """The one place that picks implementations for ports, from typed settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from seawall.app.application import Application, Ports
+from seawall.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from seawall.adapters.sql.store import SqlStore
+    from seawall.app.scanning import Scanning
+    from seawall.detection.engine import Engine
+    from seawall.ports.advisories import Advisories
+    from seawall.ports.clock import Clock
+    from seawall.ports.publisher import BatchPublisher
+    from seawall.ports.sensors import SensorAuthority
+    from seawall.ports.signer import Signer
+
+
+def bootstrap(settings: Settings | None = None) -> Application:
+    """Return the application of this deployment; `settings` None = from environment and file.
+
+    Opens the store and nothing else: what a job needs is made when the job first runs.
+    """
+    from seawall.adapters.clock import SystemClock
+    from seawall.adapters.sql.store import SqlStore
+
+    chosen = settings or load_settings()
+    store, clock = SqlStore(chosen.effective_store_url), SystemClock()
+    return Application(
+        Ports(
+            store=store,
+            clock=clock,
+            scanning=lambda: _scanning(chosen, clock),
+            engine=_engine,
+            authority=lambda: _authority(chosen),
+            publishers=lambda: _publishers(chosen, store, clock),
+            close=store.close,
+        )
+    )
+
+
+def _scanning(settings: Settings, clock: Clock) -> Scanning:
+    from seawall.adapters.images.opening import open_layer_cache, open_registry, open_sources
+    from seawall.app.scanning import Scanning
+
+    return Scanning(
+        clock=clock,
+        sources=lambda: open_sources(settings),
+        cache=lambda: open_layer_cache(settings),
+        advisories=AdvisoryOpener(settings),
+        registry=cache(lambda: open_registry(settings)),
+        signer=cache(lambda: configured_signer(settings)) if settings.attach_attestations else None,
+        attestation_lifetime=timedelta(days=settings.attestation_ttl_days),
+    )
+
+
+class AdvisoryOpener:
+    """Opens the advisory file, and opens it again when `seawall db update` has put a new one in its place."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open: tuple[tuple[int, int], Advisories] | None = None
+
+    def __call__(self) -> Advisories:
+        """Return the present advisory file.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        from seawall.adapters.osv.file import open_file
+        from seawall.adapters.signers.verify import read_key
+
+        path, key = self._settings.effective_advisories, self._settings.vulnerabilities.public_key
+        try:
+            state = path.stat()
+            version = (state.st_mtime_ns, state.st_ino)
+        except OSError:
+            version = (0, 0)
+        if self._open is None or self._open[0] != version:
+            self._open = (version, open_file(path, public_key_pem=read_key(key) if key else ""))
+        return self._open[1]
+
+
+def configured_signer(settings: Settings) -> Signer:
+    """Return the signer of findings; the default key file and its public half (`.pub`) are made at first use."""
+    from seawall.adapters.signers import open_signer
+
+    signer = open_signer(settings.effective_signing_key, create=not settings.signing_key)
+    if not settings.signing_key:
+        public = settings.data_dir / "signing-key.pub"
+        if not public.exists():
+            public.write_text(signer.public_key_pem())
+    return signer
+
+
+def _authority(settings: Settings) -> SensorAuthority:
+    from seawall.adapters.sensor_authority import SignedAuthority
+    from seawall.adapters.signers import open_signer
+
+    key = settings.sensor_authority_key or str(settings.data_dir / "sensor-authority-key.pem")
+    signer = open_signer(key, create=not settings.sensor_authority_key)
+    certificate = settings.sensor_authority_certificate or settings.data_dir / "sensor-authority.pem"
+    return SignedAuthority(signer, certificate)
+
+
+def _engine() -> Engine:
+    from seawall.app.detect import load_rules
+    from seawall.detection.engine import Engine
+
+    return Engine(load_rules())
+
+
+def _publishers(settings: Settings, store: SqlStore, clock: Clock) -> Sequence[BatchPublisher]:
+    from seawall.adapters.publishers.ocsf_file import OcsfFile
+    from seawall.adapters.publishers.webhook import Webhook
+    from seawall.app.publishing import PerIncident
+
+    found: list[BatchPublisher] = []
+    if settings.ocsf_file:
+        found.append(OcsfFile(settings.ocsf_file, clock))
+    if settings.webhook:
+        found.append(PerIncident(Webhook(settings.webhook, clock)))
+    return found

@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     vulnerabilities: VulnerabilitySettings = VulnerabilitySettings()
     signing_key: str = ""
     """Signer: a PEM file's path, `env:NAME`, `azurekms://…`, `awskms:///…` or `gcpkms://…`; empty = `signing-key.pem` in `data_dir`."""
+    sensor_authority_key: str = ""
+    """Signer of sensors' client certificates, written like `signing_key`; empty = `sensor-authority-key.pem` in `data_dir`."""
+    sensor_authority_certificate: Path | None = None
+    """The authority's certificate; empty = `sensor-authority.pem` in `data_dir`, made at first use."""
     registries: dict[str, RegistryCredential] = Field(default_factory=dict)
     """By registry host[:port]."""
     webhook_secret: SecretStr = SecretStr("")

@@ -71,6 +71,7 @@ class Application:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._queue: JobQueue | None = None
+        self._engines: dict[str, Engine] = {}
         self.store = ports.store
 
     def use_queue(self, queue: JobQueue) -> None:
@@ -122,14 +123,16 @@ class Application:
         Raises:
             MalformedEvent: nothing in it could be read.
         """
-        from seawall.detection.sources import decode
+        from seawall.detection.sources.recognise import decode
 
         batch = decode(body, cluster=cluster)
         if batch.rejects and not batch.events and not batch.skipped:
             first = batch.rejects[0]
-            raise MalformedEvent(f"no audit event in it: {first.reason}", where=str(first.where))
+            raise MalformedEvent(
+                f"no audit event in it: {first.reason} {first.detail}".strip(), where=f"record {first.index}"
+            )
         self._keep(carrying(AUDIT_RECEIVED, _digest(body, cluster), "/audit", body, subject=cluster))
-        return {"events": len(batch.events), "skipped": batch.skipped, "rejected": len(batch.rejects)}
+        return {"events": len(batch.events), "skipped": batch.skipped, "rejected": batch.rejected.total()}
 
     def accept_sensor(self, body: bytes) -> dict[str, Any]:
         """Queue a sensor batch whose signature holds.
@@ -232,7 +235,7 @@ class Application:
 
         state("running")
         try:
-            reports = self._ports.scanning().scan(push.reference, now=self._now())
+            reports = self._scanning.scan(push.reference)
         except Unavailable as error:
             state("queued", error.message)
             raise
@@ -242,9 +245,6 @@ class Application:
         for report in reports:
             self.store.images.save(report)
             self._publish_image(report)
-            attestation = self._ports.scanning().attest(push.reference, report, now=self._now())
-            if attestation is not None:
-                self.store.images.save_attestation(attestation)
         state("done")
         return Outcome(details={"digests": [report.digest for report in reports]})
 
@@ -255,11 +255,11 @@ class Application:
 
     def detect_audit(self, body: bytes, cluster: str = "") -> Outcome:
         """Run the analytics over audit events; keep alerts and the incidents they make."""
-        from seawall.detection.sources import decode
+        from seawall.detection.sources.recognise import decode
 
         batch = decode(body, cluster=cluster)
-        alerts = self._engine.run(batch.events)
-        return self._raised(alerts, rejected=len(batch.rejects))
+        alerts = self._engine(AUDIT_RECEIVED).run(batch.events)
+        return self._raised(alerts, rejected=batch.rejected.total())
 
     def ingest_sensor(self, body: bytes, received_at: datetime | None = None) -> Outcome:
         """Take a sensor batch: what it holds, what is missing, the alerts of it."""
@@ -275,7 +275,7 @@ class Application:
             body,
             trust=self._trust(received_at or now),
             store=self.store.sensors,
-            detect=lambda events, _header: self._engine.run(events),
+            detect=lambda events, _header: self._engine(SENSOR_RECEIVED).run(events),
             keep=keep,
             now=now,
         )
@@ -320,17 +320,9 @@ class Application:
     # Timers and health
 
     def tick(self, timer: str) -> None:
-        """Do what is due by the clock: publish, rescan, reconcile, attest-again."""
+        """Do what is due by the clock."""
         if timer == "publish":
             self.publish()
-        elif timer == "rescan":
-            self._ports.scanning().rescan(self.store, now=self._now())
-        elif timer == "reconcile":
-            for push in self._ports.scanning().unseen(self.store):
-                self.accept_push(push)
-        elif timer == "attest-again":
-            for record in self._ports.scanning().renew_attestations(self.store, now=self._now()):
-                self.store.images.save_attestation(record)
         else:
             raise ConfigError(f"there is no timer {timer}")
 
@@ -369,13 +361,20 @@ class Application:
 
         return CertificateTrust((self._ports.authority().certificate,), at, self.store.sensors.revoked)
 
+    def _engine(self, job: str) -> Engine:
+        """The engine of one kind of job: engines keep windows of the past and serve one worker each."""
+        engine = self._engines.get(job)
+        if engine is None:
+            engine = self._engines[job] = self._ports.engine()
+        return engine
+
     @cached_property
-    def _engine(self) -> Engine:
-        return self._ports.engine()
+    def _scanning(self) -> Scanning:
+        return self._ports.scanning()
 
     @cached_property
     def _analytics(self) -> Mapping[str, Any]:
-        return {analytic.id: analytic for analytic in self._engine.analytics}
+        return {rule.id: rule for rule in self._engine(AUDIT_RECEIVED).rules}
 
     @cached_property
     def _publishers(self) -> Sequence[BatchPublisher]:

@@ -27,8 +27,8 @@ def router(application: Application, settings: Settings) -> APIRouter:
     @doors.post("/registry/{kind}", status_code=202, summary="A registry's push notification")
     async def registry(kind: str, request: Request) -> Any:
         body = await received(request, "the registry door")
-        answer = await asyncio.to_thread(application.accept_registry, kind, dict(request.headers), body)
-        return JSONResponse(answer.body, answer.status)
+        status, answer = await asyncio.to_thread(application.accept_registry, kind, dict(request.headers), body)
+        return JSONResponse(answer, status)
 
     @doors.post(
         "/audit", status_code=202, summary="Kubernetes audit events or cloud activity in any supported envelope"

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 JOBS = {IMAGE_PUSHED: 2, AUDIT_RECEIVED: 1, SENSOR_RECEIVED: 1, POSTURE_RECEIVED: 1}
 """Kinds of events and how many of each run at a time: correlation sees alerts of one stream in order."""
-TIMERS = {"publish": "*/10 * * * * *", "rescan": "7 * * * *", "reconcile": "23 */6 * * *", "attest-again": "41 3 * * *"}
+TIMERS = {"publish": "*/10 * * * * *"}
 """Timer jobs of `Application.tick` and when they run."""
 
 

@@ -1,0 +1,66 @@
+"""Everything that a deployment does with images: scan, sign, attach, rescan, find what was never announced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from seawall.domain.images import ImageReference
+from seawall.ports.clock import Clock
+
+if TYPE_CHECKING:
+    from seawall.domain.findings import ImageReport
+    from seawall.ports.advisories import Advisories
+    from seawall.ports.images import ImageSources, LayerCache
+    from seawall.ports.registry import Registry
+    from seawall.ports.signer import Signer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scanning:
+    """The jobs over images. Callables are called when first needed."""
+
+    clock: Clock
+    sources: Callable[[], ImageSources]
+    cache: Callable[[], LayerCache | None]
+    advisories: Callable[[], Advisories]
+    registry: Callable[[], Registry]
+    signer: Callable[[], Signer] | None = None
+    """None: findings are not attached to images."""
+    attestation_lifetime: timedelta = timedelta(days=30)
+
+    def scan(self, reference: ImageReference) -> list[ImageReport]:
+        """Return the report of every platform of the image.
+
+        Raises:
+            InputError: not an image, or one that cannot be read at all.
+            RemoteError: the registry failed.
+            ConfigError: there is no advisory file.
+        """
+        from seawall.app.scan_image import scan_platforms
+
+        named = ImageReference(
+            reference.registry, reference.repository, "" if reference.digest else reference.tag, reference.digest
+        )
+        return scan_platforms(
+            str(named),
+            sources=self._sources,
+            advisories=self.advisories(),
+            clock=self.clock,
+            cache=self._cache,
+            platform="all",
+        )
+
+    @cached_property
+    def _sources(self) -> ImageSources:
+        return self.sources()
+
+    @cached_property
+    def _cache(self) -> LayerCache | None:
+        return self.cache()
