@@ -11,7 +11,6 @@ from seawall.app.application import Application, Ports
 from seawall.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from seawall.adapters.sql.store import SqlStore
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.ports.advisories import Advisories
@@ -38,7 +37,7 @@ def bootstrap(settings: Settings | None = None) -> Application:
             scanning=lambda: _scanning(chosen, clock),
             engine=_engine,
             authority=lambda: _authority(chosen),
-            publishers=lambda: _publishers(chosen, store, clock),
+            publishers=lambda: _publishers(chosen, clock),
             close=store.close,
         )
     )
@@ -73,7 +72,6 @@ class AdvisoryOpener:
             ConfigError: there is none.
         """
         from seawall.adapters.osv.file import open_file
-        from seawall.adapters.signers.verify import read_key
 
         path, key = self._settings.effective_advisories, self._settings.vulnerabilities.public_key
         try:
@@ -82,7 +80,7 @@ class AdvisoryOpener:
         except OSError:
             version = (0, 0)
         if self._open is None or self._open[0] != version:
-            self._open = (version, open_file(path, public_key_pem=read_key(key) if key else ""))
+            self._open = (version, open_file(path, public_key_pem=key.read_text() if key else ""))
         return self._open[1]
 
 
@@ -115,7 +113,7 @@ def _engine() -> Engine:
     return Engine(load_rules())
 
 
-def _publishers(settings: Settings, store: SqlStore, clock: Clock) -> Sequence[BatchPublisher]:
+def _publishers(settings: Settings, clock: Clock) -> Sequence[BatchPublisher]:
     from seawall.adapters.publishers.ocsf_file import OcsfFile
     from seawall.adapters.publishers.webhook import Webhook
     from seawall.app.publishing import PerIncident
