@@ -1,0 +1,1 @@
+"""Ports fulfilled with Amazon Web Services. SDKs are imported where they are used."""

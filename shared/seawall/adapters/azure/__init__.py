@@ -1,0 +1,1 @@
+"""Ports fulfilled with Microsoft Azure. SDKs are imported where they are used."""

@@ -1,0 +1,1 @@
+"""Ports fulfilled with Google Cloud. SDKs are imported where they are used."""
