@@ -65,6 +65,130 @@ class WebhookPublisherSettings(Section):
     timeout_s: float = Field(default=10, gt=0, le=120)
 
 
+class AzureSettings(Section):
+    """Who we are towards Azure."""
+
+    identity: Literal["managed", "workload", "default", "aws", "gcp"] = "managed"
+    """managed on Azure; workload on Kubernetes; aws and gcp exchange that cloud's token, without a stored secret."""
+    client_id: str = ""
+    """Of the user-assigned identity or app registration; empty = the system-assigned identity."""
+    tenant_id: str = ""
+    """For workload, aws and gcp."""
+    authority: str = "https://login.microsoftonline.com"
+    key_vault_url: str = ""
+
+
+DocumentKind = Literal["incident", "alert", "image", "assessment", "asset"]
+
+
+class SentinelSettings(Section):
+    """Rows into Log Analytics, which rules turn into incidents in Sentinel and Defender XDR."""
+
+    endpoint: str = Field(pattern=r"^https://")
+    """Logs ingestion endpoint of the data collection rule or endpoint."""
+    rule_id: str = Field(pattern=r"^dcr-[0-9a-f]{32}$")
+    """Immutable id of the data collection rule."""
+    kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment", "asset")
+    alerts_per_minute: int = Field(default=25, ge=2, le=29)
+    """A near-real-time rule raises 30 a minute and folds what is beyond into the last."""
+    audience: str = "https://monitor.azure.com"
+    ca_file: Path | None = None
+
+
+class SentinelWorkspace(Section):
+    """A workspace, by its place in Azure Resource Manager."""
+
+    subscription_id: str
+    resource_group: str
+    workspace: str
+    endpoint: str = "https://management.azure.com"
+    audience: str = "https://management.azure.com"
+    ca_file: Path | None = None
+
+
+class IndicatorSettings(Section):
+    """STIX indicators into Sentinel's threat intelligence (upload API, preview)."""
+
+    workspace_id: str
+    """The workspace's (customer) id, a GUID."""
+    endpoint: str = "https://api.ti.sentinel.azure.com"
+    audience: str = "https://management.azure.com"
+    valid_days: int = Field(default=30, ge=1, le=365)
+    ca_file: Path | None = None
+
+
+class DefenderSyncSettings(Section):
+    """Status, classification and owner of incidents back from the Defender portal."""
+
+    endpoint: str = "https://graph.microsoft.com/v1.0"
+    overlap_minutes: int = Field(default=10, ge=1)
+    """How far each run looks back behind the last one."""
+    write_back: bool = False
+    """Comment our incident's page on the portal's incident; needs SecurityIncident.ReadWrite.All."""
+    console_url: str = ""
+    ca_file: Path | None = None
+
+
+class HubSettings(Section):
+    """Forward everything that is published to another Seawall's Event Hubs: the hub that has the Defender connection."""
+
+    namespace: str
+    """Fully qualified, <name>.servicebus.windows.net."""
+    event_hub: str = "forwarded"
+    source: str = Field(min_length=1)
+    """Name of this spoke, e.g. aws:123456789012:eu-west-1."""
+    connection_string: SecretStr = SecretStr("")
+    """For tests and emulators; empty = the identity of `azure`."""
+    kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment", "asset")
+
+
+class SecurityHubSettings(Section):
+    """AWS Security Hub findings (ASFF)."""
+
+    region: str
+    account_id: str = Field(pattern=r"^\d{12}$")
+    product_arn: str = ""
+    """Empty = the account's default product."""
+    images: bool = True
+    """Also one finding per image with open vulnerabilities."""
+
+
+class SecurityCommandCenterSettings(Section):
+    """Google Security Command Center findings."""
+
+    source: str = Field(pattern=r"^(organizations|folders|projects)/[^/]+/sources/[^/]+$")
+    location: str = "global"
+    endpoint: str = "https://securitycenter.googleapis.com"
+    ca_file: Path | None = None
+
+
+class ChatSettings(Section):
+    """An incoming webhook that shows new and worse incidents as a card."""
+
+    url: SecretStr
+    minimum: Literal["informational", "low", "medium", "high", "critical"] = "medium"
+    console_url: str = ""
+    """Base URL of Seawall's console, for links."""
+    ca_file: Path | None = None
+
+
+class SyslogSettings(Section):
+    """Incidents as CEF over syslog (RFC 5424)."""
+
+    host: str
+    port: int = Field(default=514, ge=1, le=65535)
+    transport: Literal["udp", "tcp", "tls"] = "tcp"
+    ca_file: Path | None = None
+
+
+class ObjectStorageSettings(Section):
+    """OCSF JSON lines as objects: one object per batch, below year/month/day."""
+
+    url: str
+    """fsspec URL of a container or bucket folder: abfs://, s3://, gs:// or a path."""
+    kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment")
+
+
 class Settings(BaseSettings):
     """The settings of this deployment."""
 
@@ -109,6 +233,19 @@ class Settings(BaseSettings):
     ocsf_file: Path | None = None
     """Append alerts and incidents as OCSF JSON lines."""
     webhook: WebhookPublisherSettings | None = None
+    azure: AzureSettings = AzureSettings()
+    sentinel: SentinelSettings | None = None
+    sentinel_incidents: SentinelWorkspace | None = None
+    """Compatibility: put Sentinel incidents by API, for workspaces that are not in the Defender portal."""
+    indicators: IndicatorSettings | None = None
+    defender_sync: DefenderSyncSettings | None = None
+    hub: HubSettings | None = None
+    security_hub: SecurityHubSettings | None = None
+    security_command_center: SecurityCommandCenterSettings | None = None
+    slack: ChatSettings | None = None
+    teams: ChatSettings | None = None
+    syslog: SyslogSettings | None = None
+    ocsf_storage: ObjectStorageSettings | None = None
     log_format: Literal["text", "json"] = "text"
 
     @classmethod

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from seawall.adapters.sql.outbox import SqlOutbox
 
 from tests.support.ports import free_port, listens, wait_until
+from tests.support.publishing import TestClock, outbox_at
 
 NPM = Path(__file__).parent / "npm"
 
@@ -80,6 +82,19 @@ def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.terminate()
         process.wait(10)
         log.close()
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    """A clock that stands still until it is told to move."""
+    return TestClock()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[SqlOutbox]:
+    """An outbox of its own."""
+    with outbox_at(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

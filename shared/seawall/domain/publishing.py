@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from seawall.domain.alerts import Alert, Incident
 from seawall.domain.assets import Asset
+from seawall.domain.errors import MalformedEvent
 from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment
 
@@ -20,6 +21,9 @@ ALERTS_PER_INCIDENT = 150
 EVIDENCE_PER_ALERT = 20
 RAW_BYTES = 8 * 1024
 """A larger raw event stays in the store; its id travels."""
+
+
+T = TypeVar("T")
 
 
 class Kind(StrEnum):
@@ -56,11 +60,14 @@ DONE = Outcome(State.DONE)
 
 
 def incident_document(incident: Incident, alerts: Sequence[Alert]) -> dict[str, Any]:
-    """Return `{"incident": …, "alerts": […], "alert_count": n}`; alerts most severe first, cut to what portals keep."""
+    """Return `{"incident": …, "alerts": […], "alert_count": n}`.
+
+    Alerts most severe first, cut to what portals keep; raw events travel in the alerts' own documents.
+    """
     kept = sorted(alerts, key=lambda alert: (-alert.severity, alert.first_seen, alert.id))[:ALERTS_PER_INCIDENT]
     return {
         "incident": _plain(incident),
-        "alerts": [_plain(_bounded(alert)) for alert in kept],
+        "alerts": [_plain(_without_raw(alert)) for alert in kept],
         "alert_count": len(incident.alert_ids),
     }
 
@@ -86,30 +93,42 @@ def asset_document(asset: Asset, seen_at: datetime) -> dict[str, Any]:
 
 
 def incident_of(body: Mapping[str, Any]) -> tuple[Incident, list[Alert]]:
-    """Return what an incident document holds."""
-    return msgspec.convert(body["incident"], Incident, strict=False), [
-        msgspec.convert(alert, Alert, strict=False) for alert in body["alerts"]
-    ]
+    """Return what an incident document holds.
+
+    Raises:
+        MalformedEvent: it is not one; so do the other readers.
+    """
+    alerts = body.get("alerts", [])
+    if not isinstance(alerts, list):
+        raise MalformedEvent("alerts is not a list", where="/alerts")
+    return _read(body, "incident", Incident), [_read({"alert": alert}, "alert", Alert) for alert in alerts]
 
 
 def alert_of(body: Mapping[str, Any]) -> tuple[Alert, str]:
     """Return the alert and its incident's id."""
-    return msgspec.convert(body["alert"], Alert, strict=False), str(body.get("incident_id", ""))
+    return _read(body, "alert", Alert), str(body.get("incident_id", ""))
 
 
 def image_of(body: Mapping[str, Any]) -> tuple[ImageReport, int]:
     """Return the report (without packages) and how many packages it had."""
-    return msgspec.convert(body["image"], ImageReport, strict=False), int(body.get("package_count", 0))
+    return _read(body, "image", ImageReport), _read(body, "package_count", int)
 
 
 def assessment_of(body: Mapping[str, Any]) -> Assessment:
     """Return the assessment."""
-    return msgspec.convert(body["assessment"], Assessment, strict=False)
+    return _read(body, "assessment", Assessment)
 
 
 def asset_of(body: Mapping[str, Any]) -> tuple[Asset, datetime]:
     """Return the asset and when it was seen."""
-    return msgspec.convert(body["asset"], Asset, strict=False), datetime.fromisoformat(body["seen_at"])
+    return _read(body, "asset", Asset), _read(body, "seen_at", datetime)
+
+
+def _read(body: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(body.get(name), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise MalformedEvent(f"{name}: {error}", where=f"/{name}") from error
 
 
 def _bounded(alert: Alert) -> Alert:
@@ -118,6 +137,10 @@ def _bounded(alert: Alert) -> Alert:
         for item in alert.evidence[:EVIDENCE_PER_ALERT]
     )
     return replace(alert, evidence=evidence)
+
+
+def _without_raw(alert: Alert) -> Alert:
+    return replace(alert, evidence=tuple(replace(item, raw={}) for item in alert.evidence[:EVIDENCE_PER_ALERT]))
 
 
 def _plain(value: object) -> Any:

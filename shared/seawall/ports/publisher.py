@@ -46,7 +46,8 @@ class BatchPublisher(Protocol):
 class Destination:
     """Declares a publisher. It is off until its settings section, `Settings.<id>`, is there.
 
-    `factory` is "module:function", imported on first use and called with (the settings section, the outbox).
+    `factory` is "module:function", imported on first use and called with (settings, outbox, clock); it returns a
+    `Publisher` or a `BatchPublisher`.
     """
 
     id: str

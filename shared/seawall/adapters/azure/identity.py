@@ -13,30 +13,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from seawall.domain.errors import MissingExtra, MissingSetting
 from seawall.settings import AzureSettings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 FEDERATION_AUDIENCE = "api://AzureADTokenExchange"
 """Audience that a federated credential of Entra expects."""
 
 
-class Token(Protocol):
-    """A bearer token and when it ends (seconds since 1970)."""
-
-    token: str
-    expires_on: int
-
-
-class Credential(Protocol):
-    """What azure-core calls a TokenCredential."""
-
-    def get_token(self, *scopes: str, **options: Any) -> Token:
-        """Return a token for the scopes."""
-
-
-def azure_credential(settings: AzureSettings) -> Credential:
+def azure_credential(settings: AzureSettings) -> TokenCredential:
     """Return the credential that the settings name; nothing is asked of the network yet.
 
     Raises:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from seawall.adapters.azure.http import AzureHttp
-from seawall.adapters.azure.identity import Credential
+from seawall.adapters.azure.http import azure_http
 from seawall.adapters.azure.rows import Row
 from seawall.domain.errors import InputError, SeawallError, TooLarge
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 BATCH_BYTES = 900_000
 """The service takes 1 MB, compressed and uncompressed."""
@@ -27,10 +30,10 @@ class LogsIngestion:
     """One data collection rule behind its endpoint."""
 
     def __init__(
-        self, endpoint: str, rule_id: str, credential: Credential, *, audience: str, ca_file: str = ""
+        self, endpoint: str, rule_id: str, credential: TokenCredential, *, audience: str, ca_file: str = ""
     ) -> None:
         self._rule = rule_id
-        self._http = AzureHttp(endpoint, f"{audience}/.default", credential, needs=ROLE, ca_file=ca_file)
+        self._http = azure_http(endpoint, audience, credential, needs=ROLE, ca_file=ca_file)
 
     def send(self, stream: str, rows: Iterable[Row]) -> dict[int, SeawallError]:
         """Deliver `rows`; return the error of every row (by position) that was not taken.

@@ -26,7 +26,7 @@ from seawall.adapters.azure.rows import (
 )
 from seawall.adapters.azure.tables import EVIDENCE, FINDING, INCIDENT, INVENTORY, POSTURE, Table
 from seawall.app.publishing import outcome_of
-from seawall.domain.alerts import Incident
+from seawall.domain.alerts import Alert, Incident
 from seawall.domain.errors import InputError, SeawallError
 from seawall.domain.ids import content_id
 from seawall.domain.publishing import (
@@ -42,7 +42,7 @@ from seawall.domain.publishing import (
 )
 from seawall.ports.clock import Clock
 from seawall.ports.outbox import Outbox, OutboxEntry
-from seawall.settings import Settings, SentinelSettings
+from seawall.settings import SentinelSettings, Settings
 
 WINDOW = timedelta(minutes=1)
 
@@ -86,14 +86,15 @@ class SentinelPublisher:
 
         A near-real-time rule raises 30 alerts a run and folds the others into the last one, so more would be lost.
         """
-        silent, raising = [], []
+        silent: list[tuple[_Plan, Incident, list[Alert], int]] = []
+        raising: list[tuple[_Plan, Incident, list[Alert], int]] = []
         for plan, entry in items:
             try:
                 incident, alerts = incident_of(entry.body)
-                count = int(entry.body.get("alert_count", len(alerts)))
-            except (ValueError, TypeError, KeyError) as error:
-                plan.outcome = Outcome(State.POISON, f"not an incident document: {error}")
+            except InputError as error:
+                plan.outcome = outcome_of(error)
                 continue
+            count = len(incident.alert_ids)
             (raising if self._raises(entry, incident) else silent).append((plan, incident, alerts, count))
         for plan, incident, alerts, count in silent:
             plan.rows = [(INCIDENT, incident_row(incident, alerts, count, emit=False, now=now))]
@@ -151,8 +152,8 @@ class SentinelPublisher:
 def _planned(plan: _Plan, entry: OutboxEntry, now: datetime) -> None:
     try:
         plan.rows = list(_rows(entry, now))
-    except (ValueError, TypeError, KeyError) as error:
-        plan.outcome = Outcome(State.POISON, f"not a {entry.kind} document: {error}")
+    except InputError as error:
+        plan.outcome = outcome_of(error)
 
 
 def _rows(entry: OutboxEntry, now: datetime) -> Iterable[tuple[Table, Row]]:
@@ -168,7 +169,7 @@ def _rows(entry: OutboxEntry, now: datetime) -> Iterable[tuple[Table, Row]]:
     elif entry.kind == Kind.ASSET:
         yield INVENTORY, asset_row(*asset_of(entry.body))
     else:
-        raise ValueError(f"kind {entry.kind!r}")
+        raise InputError(f"no table for {entry.kind!r}")
 
 
 def publisher(settings: Settings, outbox: Outbox, clock: Clock) -> SentinelPublisher:
@@ -183,5 +184,3 @@ def publisher(settings: Settings, outbox: Outbox, clock: Clock) -> SentinelPubli
         ca_file=str(section.ca_file or ""),
     )
     return SentinelPublisher(section, ingestion, outbox, clock)
-
-

@@ -1,0 +1,62 @@
+"""AWS clients: one of each service and region per process, short time-outs, errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from seawall.domain.errors import Denied, InputError, MissingExtra, NotFound, SeawallError, Unavailable
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "KMSAccessDeniedException"}
+_EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+}
+_BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+
+
+@cache
+def client(service: str, region: str = "") -> Any:
+    """Return the client of a service; credentials come from the role that the process runs under.
+
+    Raises:
+        MissingExtra: boto3 is not installed.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise MissingExtra("aws", "AWS") from error
+    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+    return boto3.client(service, region_name=region or None, config=config)
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Raise what AWS says about `action` ("securityhub:BatchImportFindings") as a `SeawallError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _error(action, error.response) from error
+    except BotoCoreError as error:
+        raise Unavailable(f"{action}: {type(error).__name__}", hint=str(error)) from error
+
+
+def _error(action: str, response: dict[str, Any]) -> SeawallError:
+    code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    what = f"{action}: {code} {message}".strip()
+    if code in _DENIED or code in _EXPIRED or status in (401, 403):
+        return Denied(what, hint=f"allow {action} in the role's policy")
+    if "NotFound" in code or code.startswith("NoSuch") or status == 404:
+        return NotFound(what)
+    if code in _BUSY or status == 429 or status >= 500:
+        return Unavailable(what)
+    return InputError(what)
