@@ -54,7 +54,7 @@ def check_signature(file: AdvisoryFile, public_key_pem: str) -> None:
     import base64
     import binascii
 
-    from seawall.adapters.signers.verify import verify_signature
+    from seawall.formats.keys import verify_signature
 
     try:
         signature = base64.b64decode(str(file.trailer.get("signature", "")), validate=True)

@@ -9,8 +9,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from seawall.adapters.signers.verify import key_id_of, pem_of
 from seawall.domain.errors import ConfigError, Denied, MissingExtra, NotFound, Unavailable
+from seawall.formats.keys import key_id_of, pem_of
 
 _DENIED = {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"}
 

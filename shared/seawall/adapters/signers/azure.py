@@ -9,8 +9,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from seawall.adapters.signers.verify import key_id_of, pem_of
 from seawall.domain.errors import ConfigError, Denied, MissingExtra, NotFound, Unavailable
+from seawall.formats.keys import key_id_of, pem_of
 
 
 class AzureSigner:

@@ -6,8 +6,8 @@ import hashlib
 from functools import cached_property
 from typing import Any
 
-from seawall.adapters.signers.verify import key_id_of, load_public_key
 from seawall.domain.errors import ConfigError, Denied, MissingExtra, NotFound, Unavailable
+from seawall.formats.keys import key_id_of, load_public_key
 
 
 class GoogleSigner:

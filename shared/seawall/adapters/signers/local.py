@@ -10,8 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from seawall.adapters.signers.verify import key_id_of, pem_of
 from seawall.domain.errors import ConfigError
+from seawall.formats.keys import key_id_of, pem_of
 
 PASSWORD_VARIABLE = "SEAWALL_SIGNING_KEY_PASSWORD"  # noqa: S105 - the name of a variable
 

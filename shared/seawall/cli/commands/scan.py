@@ -53,6 +53,15 @@ def scan(
     only_fixed: Annotated[
         bool, typer.Option("--only-fixed", help="Leave out findings that have no fixed version.")
     ] = False,
+    attest: Annotated[
+        bool, typer.Option("--attest", help="Sign the findings and attach them to the image in its registry.")
+    ] = False,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", help="Signing key for --attest: a PEM file, env:NAME, azurekms://, awskms:// or gcpkms://."
+        ),
+    ] = "",
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Remember what was found in each layer.")] = True,
     file: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
@@ -70,8 +79,10 @@ def scan(
         raise InputError(f"no such format: {output}", hint=", ".join(FORMATS))
     threshold = severity_of(fail_on)
     settings = load_settings()
-    key = settings.vulnerabilities.public_key
-    advisories = open_file(database or settings.effective_advisories, public_key_pem=read_key(key) if key else "")
+    trusted = settings.vulnerabilities.public_key
+    advisories = open_file(
+        database or settings.effective_advisories, public_key_pem=read_key(trusted) if trusted else ""
+    )
     reports = scan_platforms(
         target,
         sources=open_sources(settings),
@@ -81,11 +92,41 @@ def scan(
         platform=platform,
         exceptions=read_exceptions(settings, ignore_file or [], vex or []),
     )
+    if attest:
+        attach(reports, target, key or settings.effective_signing_key, settings)
     if only_fixed:
         reports = [without_unfixed(report) for report in reports]
     write(reports, output, file)
     if threshold is not None and any(worst_open(report.findings) >= threshold for report in reports):
         raise typer.Exit(EXIT_POLICY)
+
+
+def attach(reports: list[ImageReport], target: str, key: str, settings: Settings) -> None:
+    """Sign each report and attach it to its image; say where on standard error.
+
+    Raises:
+        InputError: the target is not in a registry.
+    """
+    from datetime import timedelta
+
+    from rich.console import Console
+
+    from seawall.adapters.clock import SystemClock
+    from seawall.adapters.images.opening import open_registry
+    from seawall.adapters.signers import open_signer
+    from seawall.app.attest_image import attest_image
+    from seawall.oci.references import parse_reference
+
+    signer = open_signer(key)
+    registry = open_registry(settings)
+    for report in reports:
+        for place in attest_image(
+            report, parse_reference(target), registry=registry, signer=signer, clock=SystemClock(),
+            ttl=timedelta(days=settings.attestation_ttl_days),
+        ):  # fmt: skip
+            Console(stderr=True, soft_wrap=True, highlight=False).print(
+                f"signed findings of {place.digest} attached as {place.referrer}", markup=False
+            )
 
 
 def severity_of(word: str) -> Severity | None:

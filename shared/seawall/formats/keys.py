@@ -1,4 +1,4 @@
-"""Checks of signatures with a public key, and how keys are named."""
+"""Public keys: how they are written and named, and checks of signatures."""
 
 from __future__ import annotations
 
