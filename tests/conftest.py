@@ -34,6 +34,10 @@ def _module(name: str) -> bool:
 
 
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "cosign": (
+        lambda: shutil.which("cosign") is not None,
+        "go install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.0",
+    ),
     "registry": (lambda: shutil.which("docker-registry") is not None, "apt-get install docker-registry"),
     "postgres": (_postgres, "apt-get install postgresql"),
     "podman": (lambda: shutil.which("podman") is not None, "apt-get install podman"),

@@ -25,7 +25,8 @@ def sign(payload: bytes, signer: Signer, payload_type: str = IN_TOTO) -> dict[st
     return {
         "payload": base64.b64encode(payload).decode(),
         "payloadType": payload_type,
-        "signatures": [{"keyid": signer.key_id, "sig": base64.b64encode(signature).decode()}],
+        # No key id, as cosign writes it: its verifier skips signatures whose id is not one that it computes itself.
+        "signatures": [{"keyid": "", "sig": base64.b64encode(signature).decode()}],
     }
 
 
