@@ -14,12 +14,15 @@ from seawall.oci.limits import DEFAULT_LIMITS, Limits
 from seawall.oci.manifests import ImageConfig, parse_config
 from seawall.packages.inventory import AnalyzedLayer, merge_layers
 from seawall.packages.layer import (
+    ELF,
+    MIN_EXECUTABLE,
     LayerAnalysis,
     LayerRecord,
     analyze_layer,
     cache_key,
     decode_record,
     encode_record,
+    may_be_program,
 )
 from seawall.packages.router import Router, default_router
 from seawall.ports.images import FolderSource, ImageSource, ImageSources, LayerBlob, LayerCache
@@ -154,13 +157,15 @@ def _folder(source: FolderSource, router: Router, limits: Limits) -> Inventory:
             analysis.links[entry.path] = entry.link
             continue
         analyzers = router.route(entry.path)
-        if not analyzers and not (entry.mode & 0o111 and entry.size_bytes >= 64):
+        may_run = entry.size_bytes >= MIN_EXECUTABLE and (entry.mode & 0o111 or may_be_program(entry.path))
+        if not analyzers and not may_run:
             continue
         if entry.size_bytes > limits.file_bytes:
-            if analyzers:
-                analysis.gaps.add(entry.path, f"file of {entry.size_bytes} bytes, at most {limits.file_bytes} are read")
+            analysis.gaps.add(entry.path, f"file of {entry.size_bytes} bytes, at most {limits.file_bytes} are read")
             continue
         try:
+            if not analyzers and entry.head(4) != ELF:
+                continue
             content = entry.read()
         except OSError as error:
             analysis.gaps.add(entry.path, f"cannot be read: {error.strerror}")

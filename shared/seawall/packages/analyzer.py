@@ -53,6 +53,8 @@ class ImageFile:
     path: str
     content: bytes
     mode: int = 0o644
+    partial: bool = False
+    """`content` is not the file but a piece of it, from the analyzer's `needle` on."""
     may_matter: Callable[[str], bool] = field(default=lambda _path: True)
     """Whether a path is worth keeping among a package's `files`."""
 
@@ -81,7 +83,9 @@ class Analyzer:
     """One package database or lock-file format.
 
     `reads` are patterns of paths: `etc/os-release` exactly; `**/METADATA` and `**/*.jar` anywhere;
-    `var/lib/dpkg/status.d/*` directly in a folder. `executables` asks for ELF files with an execute bit instead.
+    `var/lib/dpkg/info/*.list` directly in a folder, `**/conda-meta/*.json` in any folder of that name. `executables`
+    asks for ELF programs instead; one that is too large to hold in memory is searched for `needle` as it passes by, and
+    the analyzer gets what follows it, with `ImageFile.partial`.
     `version` goes up when the answer changes, which invalidates cached layers. A `project` file (requirements.txt,
     go.mod) says what a source tree asks for: it counts for a folder of sources, not for an image.
     """
@@ -92,6 +96,7 @@ class Analyzer:
     executables: bool = False
     version: int = 1
     project: bool = False
+    needle: bytes = b""
 
     def __call__(self, file: ImageFile) -> Iterator[Yielded]:
         """Yield what `file` says; a broken record is a `Gap` and the rest still counts."""
@@ -105,10 +110,13 @@ def analyzer(
     executables: bool = False,
     version: int = 1,
     project: bool = False,
+    needle: bytes = b"",
 ) -> Callable[[Read], Analyzer]:
     """Declare the decorated function as the analyzer of the files that `reads` names."""
 
     def declare(read: Read) -> Analyzer:
-        return Analyzer(id=id, reads=reads, read=read, executables=executables, version=version, project=project)
+        return Analyzer(
+            id=id, reads=reads, read=read, executables=executables, version=version, project=project, needle=needle
+        )
 
     return declare

@@ -22,6 +22,7 @@ FORMAT = 3
 """Of the cached record; goes up with its layout."""
 ELF = b"\x7fELF"
 MIN_EXECUTABLE = 64
+PARTIAL_BYTES = 4 * 1024 * 1024
 
 
 class FileResult(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -147,7 +148,7 @@ class LayerAnalysis:
 
     @staticmethod
     def _may_run(entry: TarEntry) -> bool:
-        return bool(entry.mode & 0o111)
+        return bool(entry.mode & 0o111) or may_be_program(entry.path)
 
     def _whiteout(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")
@@ -185,9 +186,12 @@ class LayerAnalysis:
     def _analyze_entry(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
         if entry.size_bytes > self.limits.file_bytes:
             self.files[entry.path] = FileResult(entry.path)
-            self.gaps.add(
-                entry.path, f"file of {entry.size_bytes} bytes, at most {self.limits.file_bytes} are read into memory"
-            )
+            if analyzers:
+                self.gaps.add(
+                    entry.path, f"file of {entry.size_bytes} bytes, at most {self.limits.file_bytes} are read"
+                )
+            else:
+                self._search(entry, reader.stream())
             return
         try:
             content = reader.read()
@@ -198,12 +202,23 @@ class LayerAnalysis:
             return
         self.analyze(entry.path, content, entry.mode, analyzers)
 
-    def analyze(self, path: str, content: bytes, mode: int, analyzers: list[Analyzer]) -> None:
+    def _search(self, entry: TarEntry, pieces: Iterator[bytes]) -> None:
+        """Look for the needles of analyzers in a program that is too large to hold."""
+        for item in self.router.executables:
+            if item.needle:  # one needle today; a second one would have to share the stream
+                content = after_needle(pieces, item.needle)
+                if content:
+                    self.analyze(entry.path, content, entry.mode, [item], partial=True)
+                return
+
+    def analyze(
+        self, path: str, content: bytes, mode: int, analyzers: list[Analyzer], *, partial: bool = False
+    ) -> None:
         """Ask `analyzers` (and, for a program, those of executables) about one file."""
         result = self.files[path] = FileResult(path)
-        if content[:4] == ELF and mode & 0o111 and len(content) >= MIN_EXECUTABLE:
-            analyzers = [*analyzers, *self.router.executables]
-        file = ImageFile(path, content, mode, self.router.may_matter)
+        if content[:4] == ELF and len(content) >= MIN_EXECUTABLE and (mode & 0o111 or may_be_program(path)):
+            analyzers = [*analyzers, *(item for item in self.router.executables if item not in analyzers)]
+        file = ImageFile(path, content, mode, partial, self.router.may_matter)
         deadline = time.monotonic() + self.limits.analysis_s
         for item in analyzers:
             try:
@@ -250,6 +265,30 @@ class LayerAnalysis:
             self.gaps.close(self.name),
             complete,
         )
+
+
+def may_be_program(path: str) -> bool:
+    """Whether a file without an execute bit has a name that programs have: none in particular."""
+    name = path.rpartition("/")[2]
+    return "." not in name or name.endswith((".elf", ".bin"))
+
+
+def after_needle(pieces: Iterator[bytes], needle: bytes) -> bytes:
+    """Return what follows `needle` in the stream, it included, up to `PARTIAL_BYTES`; empty where it does not occur."""
+    found = bytearray()
+    tail = b""
+    for piece in pieces:
+        if found:
+            found += piece
+        else:
+            joined = tail + piece
+            at = joined.find(needle)
+            if at >= 0:
+                found += joined[at:]
+            tail = joined[-len(needle) :]
+        if len(found) >= PARTIAL_BYTES:
+            break
+    return bytes(found[:PARTIAL_BYTES])
 
 
 def _moved(source: FileResult, path: str) -> FileResult:

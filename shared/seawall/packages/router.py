@@ -21,8 +21,9 @@ class Router:
         self.fingerprint = ";".join(f"{item.id}={item.version}" for item in self.analyzers)
         self._paths: dict[str, list[Analyzer]] = {}
         self._names: dict[str, list[Analyzer]] = {}
-        self._suffixes: dict[str, list[Analyzer]] = {}
-        self._folders: dict[str, list[Analyzer]] = {}
+        self._suffixes: dict[str, list[tuple[str, Analyzer]]] = {}
+        self._folders: dict[str, list[tuple[str, Analyzer]]] = {}
+        self._last_folders: dict[str, list[tuple[str, Analyzer]]] = {}
         self._patterns: dict[str, list[tuple[re.Pattern[str], Analyzer]]] = {}
         self.executables = tuple(item for item in self.analyzers if item.executables)
         for item in self.analyzers:
@@ -31,14 +32,17 @@ class Router:
 
     def _add(self, pattern: str, item: Analyzer) -> None:
         folder, _, name = pattern.rpartition("/")
+        suffix = name[1:] if name.startswith("*") and "*" not in name[1:] else None
         if "*" not in pattern:
             self._paths.setdefault(pattern, []).append(item)
         elif folder == "**" and "*" not in name:
             self._names.setdefault(name, []).append(item)
-        elif folder == "**" and name.startswith("*.") and "*" not in name[1:]:
-            self._suffixes.setdefault(name.rpartition(".")[2], []).append(item)
-        elif "*" not in folder and name == "*":
-            self._folders.setdefault(folder, []).append(item)
+        elif folder == "**" and suffix and suffix.startswith("."):
+            self._suffixes.setdefault(suffix.rpartition(".")[2], []).append((suffix, item))
+        elif "*" not in folder and suffix is not None:
+            self._folders.setdefault(folder, []).append((suffix, item))
+        elif folder.startswith("**/") and "/" not in folder[3:] and "*" not in folder[3:] and suffix is not None:
+            self._last_folders.setdefault(folder[3:], []).append((suffix, item))
         elif folder == "**" and (literal := re.match(r"[A-Za-z0-9]{3}", name)):
             # `**/libssl.so*`: looked at only for names that begin with the same three characters
             self._patterns.setdefault(literal.group(), []).append((re.compile(translate(name)), item))
@@ -53,10 +57,12 @@ class Router:
             found += self._paths[path]
         if name in self._names:
             found += self._names[name]
-        if (by_suffix := self._suffixes.get(name.rpartition(".")[2])) is not None and "." in name:
-            found += by_suffix
-        if folder in self._folders:
-            found += self._folders[folder]
+        if (by_suffix := self._suffixes.get(name.rpartition(".")[2])) is not None:
+            found += [item for suffix, item in by_suffix if name.endswith(suffix)]
+        if (in_folder := self._folders.get(folder)) is not None:
+            found += [item for suffix, item in in_folder if name.endswith(suffix)]
+        if (in_folder := self._last_folders.get(folder.rpartition("/")[2])) is not None:
+            found += [item for suffix, item in in_folder if name.endswith(suffix)]
         if (by_pattern := self._patterns.get(name[:3])) is not None:
             found += [item for expression, item in by_pattern if expression.match(name) and item not in found]
         return found

@@ -71,6 +71,9 @@ class FolderEntry(Protocol):
     def read(self) -> bytes:
         """Return the content. Raises `OSError`."""
 
+    def head(self, size: int) -> bytes:
+        """Return the first `size` bytes. Raises `OSError`."""
+
 
 class FolderSource(Protocol):
     """A root file system on this machine."""

@@ -30,9 +30,13 @@ class HostEntry:
 
     def read(self) -> bytes:
         """Return the content; a link that took the file's place meanwhile is an `OSError`."""
+        return self.head(DEFAULT_LIMITS.file_bytes + 1)
+
+    def head(self, size: int) -> bytes:
+        """Return the first `size` bytes."""
         descriptor = os.open(self.full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            return file.read(DEFAULT_LIMITS.file_bytes + 1)
+            return file.read(size)
 
 
 class Folder:

@@ -62,11 +62,9 @@ def _md5sums(file: ImageFile) -> Iterator[Owned]:
     yield Owned(file.name.removesuffix(".md5sums"), tuple(path for path in files if path and file.may_matter(path)))
 
 
-@analyzer(id="dpkg-files", reads=("**/*.list",))
+@analyzer(id="dpkg-files", reads=("var/lib/dpkg/info/*.list",))
 def dpkg_files(file: ImageFile) -> Iterator[Owned]:
     """Yield what each package owns, from `/var/lib/dpkg/info/<package>[:<arch>].list`."""
-    if file.folder != "var/lib/dpkg/info":
-        return
     package = file.name.removesuffix(".list").partition(":")[0]
     paths = (row[1:] for row in file.text.splitlines() if row.startswith("/"))
     yield Owned(package, tuple(path for path in paths if file.may_matter(path)))

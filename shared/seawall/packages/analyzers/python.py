@@ -76,11 +76,9 @@ def _at(found: Found, path: str) -> Found:
     return Found(found.type, found.name, found.version, licenses=found.licenses, path=path)
 
 
-@analyzer(id="conda", reads=("**/*.json",))
+@analyzer(id="conda", reads=("**/conda-meta/*.json",))
 def conda(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the package of one `conda-meta/<name>-<version>-<build>.json`."""
-    if not file.folder.endswith("conda-meta"):
-        return
     try:
         record = json.loads(file.content)
     except (ValueError, RecursionError) as error:
