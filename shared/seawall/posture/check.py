@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.domain.posture import Status
 from seawall.posture.objects import Obj
@@ -23,6 +23,8 @@ class Finding(NamedTuple):
     expected: Any = None
     reason: str = ""
     part: str = ""
+    target: Obj | None = None
+    """The object that the answer is about, where it is not the subject: a check of the cluster names what it found."""
 
 
 class Cluster:
@@ -42,7 +44,7 @@ class Check:
     """
 
     id: str
-    on: type[Workload] | type[Cluster] | tuple[str, ...]
+    on: tuple[type[Workload] | type[Cluster] | str, ...]
     run: Run
     about: str = ""
     """One sentence: what is looked at. For people."""
@@ -57,22 +59,29 @@ R = TypeVar("R", bound=Callable[..., Iterator[Finding]])
 def check(
     id: str,  # noqa: A002 - the word of every declaration
     *,
-    on: type[Workload] | type[Cluster] | str | tuple[str, ...],
+    on: type[Workload] | type[Cluster] | str | tuple[type[Workload] | str, ...],
     **parameters: Any,
 ) -> Callable[[R], Check]:
     """Declare a check above the generator that decides it; its docstring's first line says what is looked at."""
 
     def declare(run: R) -> Check:
-        kinds = (on,) if isinstance(on, str) else on
+        kinds = on if isinstance(on, tuple) else (on,)
         about = (run.__doc__ or "").strip().split("\n", 1)[0]
-        return Check(id, cast(Any, kinds), run, about, parameters)
+        return Check(id, kinds, run, about, parameters)
 
     return declare
 
 
-def fail(path: str, actual: object = None, expected: object = None, reason: str = "", part: str = "") -> Finding:
+def fail(
+    path: str,
+    actual: object = None,
+    expected: object = None,
+    reason: str = "",
+    part: str = "",
+    target: Obj | None = None,
+) -> Finding:
     """The requirement is not met at `path`."""
-    return Finding(Status.FAIL, path, actual, expected, reason, part)
+    return Finding(Status.FAIL, path, actual, expected, reason, part, target)
 
 
 def in_container(

@@ -16,6 +16,7 @@ from seawall.domain.ids import content_id
 from seawall.domain.posture import Assessment, ObjectRef, Status
 from seawall.posture.catalogue import Control, controls
 from seawall.posture.check import Check, Cluster, Finding
+from seawall.posture.components import components, node_files
 from seawall.posture.fields import FieldControl
 from seawall.posture.objects import Note, Obj
 from seawall.posture.workloads import Workload
@@ -189,13 +190,13 @@ def evaluate(
         check = declared.get(control.id)
         if check is None:
             continue
-        if check.on is Workload:
-            for_workloads.append((number, check))
-        elif check.on is Cluster:
-            for_cluster.append((number, check))
-        else:
-            for kind in check.on:  # type: ignore[union-attr]
+        for kind in check.on:
+            if isinstance(kind, str):
                 for_kinds[kind].append((number, check))
+            elif kind is Workload:
+                for_workloads.append((number, check))
+            else:
+                for_cluster.append((number, check))
     passed: dict[int, array[int]] = {number: array("l") for number in range(len(selected))}
     extra = len(world.objects)
     for workload in world.workloads if for_workloads else ():
@@ -205,15 +206,49 @@ def evaluate(
         if only is None or only(workload.obj):
             _judge_workload(workload, for_workloads, world, report, passed)
     for kind, items in for_kinds.items():
-        for obj in world.of(kind):
-            if only is None or only(obj):
+        for subject in subjects(world, kind):
+            if only is None or only(getattr(subject, "obj", subject)):
                 for number, check in items:
-                    _record(_run(check, obj, world), number, obj.index, report, passed)
+                    _record(_run(check, subject, world), number, subject.index, report, passed)
+        if only is None and kind.startswith(("component:", "file:")) and not subjects(world, kind):
+            for number, _ in items:
+                _record([_absent_evidence(kind, world)], number, -1, report, passed)
     if only is None:
         for number, check in for_cluster:
             _record(_run(check, Cluster(), world), number, -1, report, passed)
     report.passed = {number: targets for number, targets in passed.items() if targets}
     return report
+
+
+def subjects(world: World, kind: str) -> list[Any]:
+    """Return what a kind stands for: objects, or components and files of nodes that were told of."""
+    if kind.startswith("component:"):
+        return components(world).get(kind.removeprefix("component:"), [])
+    if kind.startswith("file:"):
+        return node_files(world).get(kind.removeprefix("file:"), [])
+    return world.of(kind)
+
+
+def _absent_evidence(kind: str, world: World) -> Finding:
+    """Why nothing can be said about a component or a file."""
+    name = kind.partition(":")[2]
+    if not world.is_cluster:
+        return Finding(Status.NOT_APPLICABLE, reason="no cluster in the input")
+    if world.provider and name in {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}:
+        return Finding(Status.NOT_APPLICABLE, reason=f"{world.provider.upper()} runs the control plane")
+    if world.provider and name in _PROVIDER_FILES:
+        return Finding(Status.NOT_APPLICABLE, reason=f"not on nodes of {world.provider.upper()}")
+    if name == "NF-18" and world.provider != "aks":
+        return Finding(Status.NOT_APPLICABLE, reason="AKS only")
+    return Finding(
+        Status.UNKNOWN,
+        reason="no node collector ran" if kind.startswith("file:") else f"nothing tells how {name} is configured",
+    )
+
+
+_PROVIDER_FILES: Final = frozenset(
+    {"NF-01", "NF-02", "NF-03", "NF-04", "NF-06", "NF-07", "NF-08", "NF-09", "NF-10", "NF-11", "NF-12"}
+)
 
 
 def _judge_workload(
@@ -235,7 +270,7 @@ def _judge_workload(
         except Exception as error:  # noqa: BLE001 - one odd object must not cost the others; the reason is reported
             outcome = _surprise(check, workload.obj, error, report)
         if outcome:
-            report.found += [(number, target, item) for item in outcome]
+            report.found += [(number, target if item.target is None else item.target.index, item) for item in outcome]
         else:
             passed[number].append(target)
 
@@ -254,7 +289,7 @@ def _surprise(check: Check, obj: Obj, error: Exception, report: Report) -> list[
 
 def _record(found: list[Finding], number: int, target: int, report: Report, passed: dict[int, array[int]]) -> None:
     if found:
-        report.found += [(number, target, item) for item in found]
+        report.found += [(number, target if item.target is None else item.target.index, item) for item in found]
     else:
         passed[number].append(target)
 

@@ -97,7 +97,9 @@ class FieldControl:
 
     def check(self) -> Check:
         """Return the check that reads these rows."""
-        return Check(self.id, self.kinds or Workload, _runner(self), self.about or describe(self.rules[0]), table=self)
+        return Check(
+            self.id, self.kinds or (Workload,), _runner(self), self.about or describe(self.rules[0]), table=self
+        )
 
 
 MISSING: Final = object()

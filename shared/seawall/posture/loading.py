@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from seawall.domain.errors import InputError, NotFound, TooLarge
-from seawall.posture.clouds import cloud_objects
+from seawall.posture.clouds import cloud_objects, expand
 from seawall.posture.objects import Note, Obj, mapping, text
 from seawall.posture.yaml_reader import documents
 
@@ -22,6 +22,8 @@ MAX_FILES: Final = 200_000
 MAX_OBJECTS: Final = 2_000_000
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json", ".jsonl", ".ndjson"})
 _SKIPPED_FOLDERS: Final = frozenset({".git", ".github", "node_modules", ".venv", "__pycache__", ".terraform"})
+RECORDS: Final = frozenset({"ClusterDescribe", "DescribeRepositories", "ListEntitiesForPolicies"})
+"""Kinds of records in which other collectors wrap a cloud's answers."""
 _SMALL: Final = 4 << 20
 """Up to this size a JSON file is also searched for duplicate keys, which the fast decoder does not tell."""
 _SONOBUOY: Final = re.compile(r"^(?:core|[a-z0-9.-]+)_(v\d\w*)_([a-z]+)$")
@@ -63,7 +65,10 @@ class Loaded:
         if isinstance(kind, str) and kind.endswith("List") and "items" in value:
             self._add_list(value, kind, source, depth)
         elif (isinstance(kind, str) and kind and (isinstance(api, str) or "metadata" in value)) or assumed_kind:
-            self.objects.append(Obj(prune(value), kind=text(kind) or assumed_kind, source=source))
+            obj = Obj(prune(value), kind=text(kind) or assumed_kind, source=source)
+            self.objects.append(obj)
+            if obj.kind in RECORDS:
+                self.objects += expand(obj)
         elif found := cloud_objects(value, source):
             self.objects += found
         elif isinstance(items := value.get("items"), list) and items and isinstance(items[0], dict):

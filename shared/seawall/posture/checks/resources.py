@@ -1,0 +1,98 @@
+"""Ceilings, requests and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from seawall.domain.posture import Status
+from seawall.posture.check import Finding, check, fail, in_container, not_applicable
+from seawall.posture.fields import FieldControl, On, Op, Rule
+from seawall.posture.objects import dig, mapping, mappings, text
+from seawall.posture.workloads import Workload
+from seawall.posture.world import SYSTEM_NAMESPACES, World
+
+
+def _unless_limit_range(kind: str, resource: str) -> Callable[[Workload, World, list[Finding]], list[Finding]]:
+    def refine(workload: Workload, world: World, found: list[Finding]) -> list[Finding]:
+        """Defaults of a LimitRange, and for requests the container's own limit, stand in."""
+        if not found or (kind, resource) in world.limit_ranges.get(workload.namespace, {}):
+            return []
+        if kind == "requests":
+            limited = {
+                item.name for item in workload.containers if dig(item.body, f"resources.limits.{resource}") is not None
+            }
+            return [item for item in found if item.part not in limited]
+        return found
+
+    return refine
+
+
+def _unless_job(workload: Workload, _: World, found: list[Finding]) -> list[Finding]:
+    if workload.is_job or workload.spec.get("restartPolicy") in {"Never", "OnFailure"}:
+        return [Finding(Status.NOT_APPLICABLE, reason="runs to an end")]
+    return found
+
+
+TABLE = (
+    *(
+        FieldControl(
+            name,
+            (
+                Rule(
+                    f"resources.{kind}.{resource}",
+                    Op.SET,
+                    absent=Status.FAIL,
+                    on=On.MAIN,
+                    inherit=f"resources.{kind}.{resource}",
+                ),
+            ),
+            refine=_unless_limit_range(kind, resource),
+        )
+        for name, kind, resource in (
+            ("WL-035", "limits", "cpu"),
+            ("WL-036", "limits", "memory"),
+            ("WL-037", "requests", "cpu"),
+            ("WL-038", "requests", "memory"),
+        )
+    ),
+    FieldControl("WL-040", (Rule("livenessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),), refine=_unless_job),
+    FieldControl("WL-041", (Rule("readinessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),), refine=_unless_job),
+)
+
+
+@check("WL-039", on=Workload)
+def ephemeral_storage(workload: Workload, world: World) -> Iterator[Finding]:
+    """`limits.ephemeral-storage` of each container and `sizeLimit` of each emptyDir."""
+    if ("limits", "ephemeral-storage") not in world.limit_ranges.get(workload.namespace, {}):
+        for container in workload.containers:
+            if (
+                not container.is_ephemeral
+                and mapping(dig(container.body, "resources.limits")).get("ephemeral-storage") is None
+            ):
+                yield in_container(container, "resources.limits.ephemeral-storage", None, "set")
+    for index, volume in workload.volumes:
+        if volume.get("emptyDir") is not None and mapping(volume["emptyDir"]).get("sizeLimit") is None:
+            yield fail(workload.at(f"volumes[{index}].emptyDir.sizeLimit"), None, "set", part=text(volume.get("name")))
+
+
+@check("WL-075", on=("Namespace", "LimitRange", "ResourceQuota"))
+def namespace_quota(subject: object, world: World) -> Iterator[Finding]:
+    """A ResourceQuota and a LimitRange in each user namespace, and that they limit something."""
+    from seawall.posture.objects import Obj
+
+    assert isinstance(subject, Obj)
+    if subject.kind == "Namespace":
+        if subject.name in SYSTEM_NAMESPACES:
+            yield not_applicable("system namespace")
+            return
+        for kind in ("ResourceQuota", "LimitRange"):
+            if not world.in_namespace(kind, subject.name):
+                yield fail("", None, kind, f"no {kind} in the namespace", kind)
+    elif subject.kind == "LimitRange":
+        if not any(
+            item.get("default") or item.get("max") or item.get("defaultRequest")
+            for item in mappings(subject.spec.get("limits"))
+        ):
+            yield fail("spec.limits", subject.spec.get("limits"), "a default or a maximum")
+    elif not mapping(subject.spec.get("hard")):
+        yield fail("spec.hard", subject.spec.get("hard"), "a hard limit")
