@@ -30,9 +30,14 @@ class Logic(StrEnum):
 class Detection:
     """One analytic. Calling it runs the predicate alone.
 
-    `on` is the event type (a class of `seawall.domain`); `verbs`, `resources` ("pods/exec", "*" = any) and `hosts`
-    narrow the dispatch for audit events, further narrowing belongs in the predicate. A rule with a `window` receives
-    the earlier events of the window that share `by` as its second argument, oldest first.
+    `on` is the event type (a class of `seawall.domain`). For audit events `verbs`, `resources` ("pods/exec", "*" = any,
+    "" = requests that are not about a resource), `actors`, `outcomes`, `origins` and `impersonated` narrow the dispatch;
+    for cloud and registry events `operations` does. Further narrowing belongs in the predicate.
+
+    A rule with a `window` receives the earlier events of the window that share `by` as its second argument, oldest
+    first. With a `threshold` too, the predicate sees one event and says whether it counts (by returning a `Match`); the
+    engine alerts on every counted event that lies in some window with at least `threshold` different values of
+    `distinct`. That is independent of the order of arrival, so prefer it.
     """
 
     id: str
@@ -46,8 +51,22 @@ class Detection:
     logic: Logic = Logic.RULE
     verbs: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+    """Kinds of real user: anonymous, node, service_account, system (other `system:` names), user. Empty = any."""
+    outcomes: tuple[str, ...] = ("allowed",)
+    """allowed, denied (401, 403), failed (other errors). Dry runs are never dispatched."""
+    origins: tuple[str, ...] = ()
+    """Where the call came from: listed (a threat list), public, cloud (a provider's public range), private. Empty = any."""
+    impersonated: bool | None = None
+    """Only requests with (True) or without (False) impersonation headers."""
+    operations: tuple[str, ...] = ()
+    """Cloud operations or registry actions, lower case, exact. Empty = any."""
     window: timedelta | None = None
     by: str = ""
+    """Attributes of the event, joined by "+", that a window is kept for, e.g. "cluster+actor"."""
+    threshold: int = 0
+    distinct: str = "id"
+    """Attribute whose different values count towards `threshold`."""
     catalogue: tuple[str, ...] = ()
     """Identifiers of the public catalogues that this analytic answers, as cross-references."""
     needs: tuple[str, ...] = ()

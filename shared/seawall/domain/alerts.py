@@ -81,7 +81,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Repeats of one analytic on one entity, folded. `id` is derived from analytic, cluster, key and fold window."""
+    """Repeats of one analytic on one entity, folded. `id` is derived from analytic, cluster, severity, key and UTC day."""
 
     id: str
     analytic: str
@@ -109,6 +109,8 @@ class Alert:
     """Further fields by source: container, process tree, image digest, workload owner, account, ..."""
     analytic_version: int = 1
     attack_version: str = ATTACK_VERSION
+    members: tuple[int, ...] = ()
+    """The smallest hashes of the ids of the events counted (a k-minimum-values sketch): `count` is exact up to its size."""
 
 
 @dataclass(frozen=True, slots=True)

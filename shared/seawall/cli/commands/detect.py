@@ -1,0 +1,165 @@
+"""`seawall detect`: analytics over logs in files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from seawall.cli.command import Command
+from seawall.domain.errors import InputError
+from seawall.domain.severity import Severity
+
+if TYPE_CHECKING:
+    from seawall.app.detect_logs import LogFindings
+    from seawall.domain.alerts import Alert
+
+EXIT_POLICY = 3
+app = typer.Typer(help="Detect threats in logs.", no_args_is_help=True)
+COMMAND = Command(id="detect", app=app)
+
+
+class OutputFormat(StrEnum):
+    """How alerts are printed."""
+
+    JSONL = "jsonl"
+    TABLE = "table"
+
+
+@app.callback()
+def detect() -> None:
+    """Detect threats in logs."""
+
+
+@app.command()
+def audit(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Log files: JSON lines or documents, also gzip; - reads standard input."),
+    ],
+    output: Annotated[
+        OutputFormat, typer.Option("--format", "-f", help="jsonl: one alert a line; table: for people.")
+    ] = OutputFormat.TABLE,
+    severity: Annotated[str, typer.Option(help="Print alerts of at least this severity.")] = "informational",
+    cluster: Annotated[str, typer.Option(help="Name of the cluster for events that carry none.")] = "",
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", help="Exit with 3 when there is an alert of at least this severity.")
+    ] = "",
+) -> None:
+    """Detect threats in Kubernetes audit, cloud management and registry logs, in the forms their sources deliver."""
+    from datetime import UTC, datetime
+
+    from seawall.app.detect_logs import detect_logs
+
+    least, limit = _severity(severity), _severity(fail_on) if fail_on else None
+    with ExitStack() as stack:
+        found = detect_logs(_opened(files, stack), cluster=cluster, now=datetime.now(UTC))
+    shown = [alert for alert in found.alerts if alert.severity >= least]
+    if output is OutputFormat.JSONL:
+        _print_lines(shown)
+    else:
+        _print_table(shown)
+    _print_summary(found, shown)
+    if limit is not None and any(alert.severity >= limit for alert in found.alerts):
+        raise typer.Exit(EXIT_POLICY)
+
+
+def _severity(word: str) -> Severity:
+    found = Severity.parse(word)
+    if found is Severity.UNKNOWN:
+        raise InputError(f"{word!r} is not a severity", hint="informational, low, medium, high or critical")
+    return found
+
+
+def _opened(files: list[str], stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
+    for name in files:
+        if name == "-":
+            yield "-", sys.stdin.buffer
+            continue
+        try:
+            stream = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
+        except OSError as error:
+            raise InputError(f"{name}: {error.strerror or error}") from error
+        yield name, stream
+        stream.close()
+
+
+def _print_lines(alerts: list[Alert]) -> None:
+    import msgspec
+
+    encoder = msgspec.json.Encoder()
+    for alert in alerts:
+        sys.stdout.buffer.write(encoder.encode(as_record(alert)) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def as_record(alert: Alert) -> dict[str, object]:
+    """Return the alert as the object that `--format jsonl` prints."""
+    return {
+        "id": alert.id,
+        "analytic": alert.analytic,
+        "title": alert.title,
+        "message": alert.message,
+        "severity": alert.severity.label,
+        "confidence": alert.confidence,
+        "attack": list(alert.attack),
+        "attack_version": alert.attack_version,
+        "first_seen": alert.first_seen,
+        "last_seen": alert.last_seen,
+        "count": alert.count,
+        "source": alert.source,
+        "cluster": alert.cluster,
+        "namespace": alert.namespace,
+        "actor": alert.actor,
+        "source_ip": alert.source_ip,
+        "reasons": list(alert.reasons),
+        "features": alert.features,
+        "entities": [{"kind": str(e.kind), "id": e.id, "scope": e.scope} for e in alert.entities],
+        "response": alert.response,
+        "evidence": [
+            {"file": e.file, "index": e.index, "audit_id": e.event_id, "ts": e.ts, "summary": e.summary}
+            for e in alert.evidence
+        ],
+    }
+
+
+_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
+
+
+def _print_table(alerts: list[Alert]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Alerts", show_lines=False)
+    for name in ("severity", "analytic", "what happened", "count", "first seen", "cluster"):
+        table.add_column(name, justify="right" if name == "count" else "left", overflow="fold")
+    for alert in sorted(alerts, key=lambda item: (-item.severity, item.first_seen, item.id)):
+        table.add_row(
+            Text(alert.severity.label, style=_STYLES.get(alert.severity.label, "")),
+            f"{alert.analytic}",
+            Text(f"{alert.title}\n{alert.message}"),
+            str(alert.count),
+            alert.first_seen.strftime("%Y-%m-%d %H:%M:%S"),
+            Text(alert.cluster),
+        )
+    Console().print(table)
+
+
+def _print_summary(found: LogFindings, shown: list[Alert]) -> None:
+    rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(found.rejected.items()))
+    parts = [f"{found.events} events, {len(shown)} alerts"]
+    if found.skipped:
+        parts.append(f"{found.skipped} records of other kinds passed over")
+    if rejected:
+        parts.append(f"{sum(found.rejected.values())} records rejected ({rejected})")
+    typer.echo("; ".join(parts), err=True)
+    for reject in found.rejects[:20]:
+        typer.echo(f"  {reject.file}:{reject.index}: {reject.reason}: {reject.detail}", err=True)
+    for analytic, count in sorted(found.errors.items()):
+        typer.echo(f"  analytic {analytic} failed on {count} records", err=True)

@@ -1,0 +1,367 @@
+"""The cluster's own functions: DNS, admission, events, quotas of trust."""
+
+from __future__ import annotations
+
+import re
+
+from seawall.detection.context import context
+from seawall.detection.declaration import detection
+from seawall.detection.engine import caller_kind
+from seawall.detection.judgement import grade, is_own_namespace, may, place, who
+from seawall.detection.workloads import at, items, mapping, text, written
+from seawall.domain.alerts import Match
+from seawall.domain.audit_events import AuditEvent
+from seawall.domain.severity import Severity
+
+WEBHOOKS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+POLICIES = (
+    "validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings", "clusterpolicies", "policies", "constrainttemplates", "podsecuritypolicies",
+    "policyexceptions", "validatingpolicies", "imagevalidatingpolicies", "securitycontextconstraints",
+)  # fmt: skip
+"""Objects that decide what is admitted: Kubernetes, Kyverno, Gatekeeper, OpenShift."""
+_DNS_NAMES = frozenset(
+    {"coredns", "coredns-custom", "kube-dns", "node-local-dns", "rke2-coredns-rke2-coredns", "dns-default"}
+)
+
+
+@detection(
+    id="AU-0401",
+    title="Cluster DNS configuration changed",
+    severity=Severity.MEDIUM,
+    attack=("T1557", "T1565.001"),
+    on=AuditEvent,
+    verbs=("create", "update", "patch", "delete"),
+    resources=("configmaps", "dnses"),
+    catalogue=("K8S_CoreDnsModification", "Elastic: CoreDNS or Kube-DNS Configuration Modified"),
+    needs=("metadata of writes of ConfigMaps in kube-system",),
+    platforms=("aks", "eks", "self-managed"),
+    platform_notes={"gke": "GKE's fixed audit policy does not record writes of this ConfigMap."},
+    benign=("An administrator who adds a forwarder; distribution upgrades (left out by exact identity).",),
+    investigate=("Compare the Corefile with the last known one: rewrite, hosts, template and forward lines.",),
+    response="Restore the configuration, restart CoreDNS, look for clients that were sent elsewhere.",
+    action="changed the cluster's DNS",
+    confidence="high",
+)
+def cluster_dns_changed(event: AuditEvent) -> Match | None:
+    """Who writes CoreDNS's configuration can send every workload's traffic to a server of their own."""
+    if event.resource == "configmaps":
+        if event.name not in _DNS_NAMES or event.namespace not in ("kube-system", "openshift-dns"):
+            return None
+    elif event.namespace not in ("", "openshift-dns") or event.name != "default":
+        return None
+    if may(event, "cluster-dns") or may(event, "control-loops"):
+        return None
+    severity, reasons = grade(event, Severity.MEDIUM)
+    body = " ".join(value for value in mapping(written(event).get("data")).values() if isinstance(value, str))[:65536]
+    if re.search(r"\b(rewrite|hosts|template|file)\b", body) and severity >= Severity.MEDIUM:
+        reasons.append("the new configuration answers names itself (rewrite, hosts, template or file)")
+    return Match(
+        f"{who(event)} did {event.verb} on the DNS configuration {place(event)}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
+@detection(
+    id="AU-0402",
+    title="Admission webhook registered",
+    severity=Severity.MEDIUM,
+    attack=("T1546", "T1557"),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=WEBHOOKS,
+    catalogue=(
+        "K8S_AdmissionController",
+        "Panther: Admission Controller Webhook Created",
+        "Sigma: Kubernetes Admission Controller Modification",
+    ),
+    needs=("request bodies of webhook configurations",),
+    benign=("Installation of cert-manager, a mesh, a policy engine or an operator.",),
+    investigate=("Where does the webhook point, which objects does it see, does it see secrets?",),
+    response="Delete the configuration if nobody stands for it; list what was created since.",
+    action="registered an admission webhook",
+    confidence="high",
+)
+def webhook_registered(event: AuditEvent) -> Match | None:
+    """A webhook sees, and a mutating one changes, every object it asks for: secrets in clear, containers added."""
+    if may(event, "webhooks"):
+        return None
+    base, reasons = Severity.MEDIUM, []
+    hooks = [mapping(hook) for hook in items(written(event).get("webhooks"))[:50]]
+    for hook in hooks:
+        url = text(at(hook, "clientConfig", "url"))
+        if url and not re.match(r"https://[^/]+\.svc(\.|[:/]|$)|https://(127\.0\.0\.1|localhost)[:/]", url):
+            base = Severity.HIGH
+            reasons.append(f"it points outside the cluster: {url[:100]}")
+        rules = [mapping(rule) for rule in items(hook.get("rules"))]
+        if any("*" in items(rule.get("resources")) or "secrets" in items(rule.get("resources")) for rule in rules):
+            reasons.append("it sees secrets")
+    severity, found = grade(event, base)
+    return Match(
+        f"{who(event)} registered the webhook configuration {event.name}", severity=severity, reasons=(*reasons, *found)
+    )
+
+
+@detection(
+    id="AU-0403",
+    title="Admission control weakened",
+    severity=Severity.HIGH,
+    attack=("T1562.001",),
+    on=AuditEvent,
+    verbs=("update", "patch", "delete", "deletecollection"),
+    resources=(*WEBHOOKS, *POLICIES),
+    catalogue=("X_AdmissionWeakened",),
+    needs=("request bodies of webhook configurations and policies",),
+    benign=("Removal of a product; a certificate refresh (left out by content).",),
+    investigate=("Which policy no longer holds?", "What was created since that it would have stopped?"),
+    response="Restore the policy, then re-check what was admitted meanwhile.",
+    action="weakened admission control",
+    confidence="high",
+)
+def admission_weakened(event: AuditEvent) -> Match | None:
+    """A webhook or policy was deleted, or set to let pass what it cannot check, to only warn, or to skip namespaces."""
+    if any(may(event, power) for power in ("webhooks", "system-workloads", "control-loops")):
+        return None
+    hook = event.resource in WEBHOOKS
+    if event.verb in ("delete", "deletecollection"):
+        why = "deleted it"
+        if event.resource in ("policies", "policyexceptions") and event.resource == "policyexceptions":
+            return None
+    else:
+        why = _weakening(written(event), hook=hook)
+        if not why:
+            return None
+    severity, reasons = grade(event, Severity.HIGH if event.verb != "delete" or not _own(event) else Severity.LOW)
+    return Match(
+        f"{who(event)} changed {event.resource} {event.name or '(all)'}: {why}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
+def _own(event: AuditEvent) -> bool:
+    """An operator that removes the webhook it made: named after its service account's namespace."""
+    parts = event.actor.split(":")
+    return len(parts) == 4 and bool(parts[2]) and parts[2] in event.name
+
+
+def _weakening(body: dict[str, object], *, hook: bool) -> str:
+    if hook:
+        for item in map(mapping, items(body.get("webhooks"))[:50]):
+            if item.get("failurePolicy") == "Ignore":
+                return "failures are ignored"
+            rules = item.get("rules")
+            if isinstance(rules, list) and not rules:
+                return "it looks at nothing any more"
+            for expression in items(at(item, "namespaceSelector", "matchExpressions")):
+                if mapping(expression).get("operator") == "NotIn" and set(
+                    map(str, items(mapping(expression).get("values")))
+                ) - {"kube-system", "kube-node-lease", "kube-public"}:
+                    return "namespaces are left out"
+        return ""
+    spec = mapping(body.get("spec"))
+    for key in ("validationFailureAction", "enforcementAction", "failurePolicy"):
+        value = text(spec.get(key))
+        if value.lower() in ("audit", "warn", "dryrun", "ignore"):
+            return f"{key} is {value}"
+    actions = items(spec.get("validationActions"))
+    if actions and "Deny" not in actions:
+        return "it only warns or audits"
+    if any(body.get(key) is True for key in ("allowPrivilegedContainer", "allowHostDirVolumePlugin", "allowHostPID")):
+        return "privileged pods are allowed"
+    return ""
+
+
+@detection(
+    id="AU-0404",
+    title="Policy exception added",
+    severity=Severity.MEDIUM,
+    attack=("T1562.001",),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=("policyexceptions", "validatingadmissionpolicybindings", "mutatingadmissionpolicies"),
+    catalogue=("X_AdmissionWeakened",),
+    needs=("metadata of policy writes",),
+    benign=("A reviewed exception applied by GitOps (lowered).",),
+    investigate=("What does the exception let through?",),
+    response="Delete the exception if nobody stands for it.",
+)
+def policy_exception(event: AuditEvent) -> Match | None:
+    """An exception to a policy was added, or a policy that changes objects."""
+    if event.resource == "validatingadmissionpolicybindings":
+        actions = items(mapping(written(event).get("spec")).get("validationActions"))
+        if not actions or "Deny" in actions:
+            return None
+    severity, reasons = grade(event, Severity.MEDIUM if event.resource == "policyexceptions" else Severity.LOW)
+    return Match(f"{who(event)} created {event.resource} {place(event)}", severity=severity, reasons=tuple(reasons))
+
+
+_LEVELS = {"privileged": 0, "baseline": 1, "restricted": 2}
+
+
+@detection(
+    id="AU-0405",
+    title="Namespace opened for privileged pods",
+    severity=Severity.MEDIUM,
+    attack=("T1562.001",),
+    on=AuditEvent,
+    verbs=("create", "update", "patch"),
+    resources=("namespaces",),
+    catalogue=("X_AdmissionWeakened",),
+    needs=("request bodies of namespaces",),
+    benign=("A namespace for node agents, made by an administrator or a chart.",),
+    investigate=("Which pods were created there since?",),
+    response="Set the label back to baseline or restricted.",
+    action="switched off pod security for a namespace",
+)
+def namespace_made_privileged(event: AuditEvent) -> Match | None:
+    """A namespace's Pod Security label was set to privileged, or a label that takes it out of a policy engine or mesh."""
+    if any(may(event, power) for power in ("system-workloads", "control-loops", "write-bindings")):
+        return None
+    labels = mapping(mapping(written(event).get("metadata")).get("labels"))
+    why = ""
+    if text(labels.get("pod-security.kubernetes.io/enforce")) == "privileged":
+        why = "allows privileged pods"
+    elif any(text(labels.get(key)) in ("ignore", "true") for key in _EXEMPTIONS):
+        why = "takes it out of an admission policy"
+    if not why:
+        return None
+    base = Severity.LOW if event.verb == "create" else Severity.MEDIUM
+    if caller_kind(event.actor) == "service_account" and base is Severity.LOW:
+        base = Severity.MEDIUM
+    severity, reasons = grade(event, base)
+    return Match(
+        f"{who(event)} labelled namespace {event.name or event.namespace}: {why}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
+_EXEMPTIONS = (
+    "admission.gatekeeper.sh/ignore", "control-plane.alpha.kubernetes.io/ignore", "policies.kyverno.io/ignore",
+    "seawall.io/ignore",
+)  # fmt: skip
+
+
+@detection(
+    id="AU-0406",
+    title="Kubernetes events deleted",
+    severity=Severity.MEDIUM,
+    attack=("T1070",),
+    on=AuditEvent,
+    verbs=("delete", "deletecollection"),
+    resources=("events",),
+    catalogue=("K8S_DeleteEvents", "Sigma: Kubernetes Events Deleted", "Elastic: Events Deleted"),
+    needs=("metadata of deletions of events",),
+    platforms=("aks", "eks", "self-managed"),
+    platform_notes={"gke": "GKE's fixed audit policy does not record deletions of events."},
+    benign=("Deletion of a whole namespace by its controller (left out by exact identity).",),
+    investigate=("What happened in that namespace before?",),
+    response="Look at the audit log instead: events are only a copy.",
+    action="deleted the cluster's events",
+    confidence="high",
+)
+def events_deleted(event: AuditEvent) -> Match | None:
+    """Events show what pods and controllers did. They vanish by themselves after an hour: nobody has to delete them."""
+    if may(event, "delete-events") or may(event, "control-loops"):
+        return None
+    base = Severity.MEDIUM
+    if (
+        event.verb == "delete"
+        and caller_kind(event.actor) == "service_account"
+        and is_own_namespace(event, event.namespace)
+    ):
+        base = Severity.LOW
+    severity, reasons = grade(event, base)
+    scope = event.namespace or "all namespaces"
+    return Match(
+        f"{who(event)} deleted events in {scope}",
+        severity=severity,
+        reasons=tuple(reasons),
+        key=f"{event.actor}|{scope}",
+    )
+
+
+@detection(
+    id="AU-0407",
+    title="Security sensor or policy engine tampered with",
+    severity=Severity.HIGH,
+    attack=("T1562.001",),
+    on=AuditEvent,
+    verbs=("delete", "deletecollection", "update", "patch"),
+    resources=(
+        "daemonsets",
+        "deployments",
+        "daemonsets/scale",
+        "deployments/scale",
+        "statefulsets",
+        "namespaces",
+        "deployments/finalizers",
+    ),
+    catalogue=("X_SensorTampered",),
+    needs=("metadata of workload writes",),
+    benign=("Upgrade or removal of the product by the team that runs it.",),
+    investigate=("Is the sensor still running on every node?",),
+    response="Put the sensor back, then look at what ran on the nodes meanwhile.",
+    action="switched off a security sensor",
+    confidence="high",
+)
+def sensor_tampered(event: AuditEvent) -> Match | None:
+    """A security product's workload was deleted, scaled to nothing, kept from its nodes, or given another image."""
+    namespace, name = event.namespace, event.name
+    product = _PRODUCTS.get((namespace, name)) or (
+        _PRODUCT_NAMESPACES.get(name) if event.resource == "namespaces" else None
+    )
+    if not product and event.verb == "deletecollection":
+        product = _PRODUCT_NAMESPACES.get(namespace)
+    if not product or any(may(event, power) for power in ("control-loops", "system-workloads")):
+        return None
+    if event.verb in ("update", "patch"):
+        body = written(event)
+        spec = mapping(body.get("spec"))
+        selector = mapping(at(spec, "template", "spec", "nodeSelector"))
+        stopped = spec.get("replicas") == 0 or any(key not in _ORDINARY_SELECTORS for key in selector)
+        if event.resource == "namespaces" or not stopped:
+            return None
+    severity, reasons = grade(event, Severity.HIGH, target_namespace="" if context().is_system(namespace) else None)
+    return Match(
+        f"{who(event)} did {event.verb} on {event.resource} {place(event)}, part of {product}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
+_ORDINARY_SELECTORS = frozenset(
+    {"kubernetes.io/os", "beta.kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname-"}
+)
+_PRODUCT_NAMESPACES = {
+    "seawall-system": "Seawall", "falco": "Falco", "gatekeeper-system": "Gatekeeper", "kyverno": "Kyverno",
+    "tetragon": "Tetragon", "tracee": "Tracee", "kubearmor": "KubeArmor", "aqua": "Aqua", "sysdig-agent": "Sysdig",
+    "twistlock": "Prisma Cloud", "stackrox": "StackRox", "neuvector": "NeuVector", "lacework": "Lacework",
+    "crowdstrike": "CrowdStrike", "falcon-system": "CrowdStrike", "wiz": "Wiz", "mdc": "Defender for Containers",
+    "amazon-guardduty": "GuardDuty", "trivy-system": "Trivy operator", "kubescape": "Kubescape",
+}  # fmt: skip
+_PRODUCTS = {
+    **{(namespace, name): product for namespace, name, product in (
+        ("seawall-system", "seawall-sensor", "Seawall"), ("seawall-system", "seawall", "Seawall"),
+        ("falco", "falco", "Falco"), ("falco-system", "falco", "Falco"), ("kube-system", "falco", "Falco"),
+        ("kube-system", "tetragon", "Tetragon"), ("tetragon", "tetragon", "Tetragon"), ("tracee", "tracee", "Tracee"),
+        ("kube-system", "microsoft-defender-collector-ds", "Defender for Containers"),
+        ("kube-system", "microsoft-defender-publisher-ds", "Defender for Containers"),
+        ("kube-system", "microsoft-defender-collector-misc", "Defender for Containers"),
+        ("mdc", "microsoft-defender-collector-ds", "Defender for Containers"),
+        ("amazon-guardduty", "aws-guardduty-agent", "GuardDuty"),
+        ("gatekeeper-system", "gatekeeper-controller-manager", "Gatekeeper"), ("gatekeeper-system", "gatekeeper-audit", "Gatekeeper"),
+        ("kube-system", "azure-policy", "Azure Policy"), ("kube-system", "azure-policy-webhook", "Azure Policy"),
+        ("kyverno", "kyverno", "Kyverno"), ("kyverno", "kyverno-admission-controller", "Kyverno"),
+        ("kyverno", "kyverno-background-controller", "Kyverno"), ("sysdig-agent", "sysdig-agent", "Sysdig"),
+        ("stackrox", "collector", "StackRox"), ("stackrox", "sensor", "StackRox"),
+        ("stackrox", "admission-control", "StackRox"), ("neuvector", "neuvector-enforcer-pod", "NeuVector"),
+        ("twistlock", "twistlock-defender-ds", "Prisma Cloud"), ("aqua", "aqua-enforcer-ds", "Aqua"),
+        ("falcon-system", "falcon-node-sensor", "CrowdStrike"), ("kubearmor", "kubearmor", "KubeArmor"),
+        ("wiz", "wiz-sensor", "Wiz"), ("lacework", "lacework-agent", "Lacework"),
+        ("kube-system", "kube-audit", "audit collection"),
+    )}
+}  # fmt: skip
+"""Security workloads under the names of their own manifests and charts."""
