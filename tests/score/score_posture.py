@@ -38,6 +38,14 @@ SOURCES = {
 }  # fmt: skip
 
 
+KYVERNO: dict[str, dict[str, dict[str, Any]]] = {
+    "restrict-image-registries": {"WL-045": {"allowed": ["eu.foo.io", "bar.io"]}},
+    "require-annotations": {"WL-074": {"annotations": ["corp.org/department"]}},
+    "require-labels": {"WL-074": {"labels": ["app.kubernetes.io/name"]}},
+}
+"""What the policies' own texts name, as settings of controls."""
+
+
 @dataclass
 class Case:
     source: str
@@ -90,6 +98,8 @@ def cases(
             if row_of:
                 found = {name for name in row_of["controls"].split(",") if name}
                 case.paths = tuple(part for part in row_of["paths"].split("|") if part)
+            if source == "kubescape-regolibrary" and found & {f"NF-{number:02}" for number in range(1, 19)}:
+                case.paths = (r"\w+:\w+",) if "ownership" in case.check else ("or tighter",)
             case.controls = tuple(sorted(found))
             yield case
 
@@ -117,18 +127,23 @@ def read(case: Case) -> Loaded:
 
 
 def verdict(case: Case, report: Report) -> str:
-    wanted = case.object if case.source.startswith("checkov") else ""
-    failed = unknown = passed = False
+    kind, _, name = case.object.partition(".")
+    wanted = case.object if case.source == "checkov-kubernetes" and kind[:1].isupper() else ""
+    failures: list[str] = []
+    unknown = passed = False
     for item in report.assessments():
-        name = f"{item.object.kind}.{item.object.namespace or 'default'}.{item.object.name}"
-        if wanted and wanted not in (name, f"{item.object.kind}.{item.object.namespace}.{item.object.name}"):
+        if (wanted and not (item.object.kind == kind or kind == "Pod")) or (wanted and item.object.name not in name):
             continue
-        if item.status is Status.FAIL and (
-            not case.paths or any(re.search(part, f"{item.path} {item.reason}") for part in case.paths)
-        ):
-            failed = True
+        if item.status is Status.FAIL:
+            failures.append(f"{item.path} {item.reason} {item.actual} {item.expected}")
         unknown |= item.status in {Status.UNKNOWN, Status.MANUAL}
         passed |= item.status is Status.PASS
+    if case.paths and case.paths[0] == "each":
+        failed = all(any(re.search(part, text) for text in failures) for part in case.paths[1:])
+    elif case.paths and case.paths[0] == "not":
+        failed = any(not any(re.search(part, text) for part in case.paths[1:]) for text in failures)
+    else:
+        failed = any(not case.paths or any(re.search(part, text) for part in case.paths) for text in failures)
     return "fail" if failed else "unknown" if unknown and not passed else "pass"
 
 
@@ -178,8 +193,16 @@ def judge(case: Case) -> str:
         parameters = kubescape_parameters(case)
     elif case.source == "gatekeeper-library":
         parameters = gatekeeper_parameters(case)
+    elif case.source == "kyverno-policies":
+        parameters = KYVERNO.get(case.check.partition("/")[0], {})
     loaded = read(case)
-    report = assess(loaded.objects, today=TODAY, notes=loaded.notes, controls=case.controls, parameters=parameters)
+    minor = None
+    if case.source == "gatekeeper-library" and case.check == "VerifyDeprecatedAPI":
+        minor = int(re.search(r"1\.(\d+)", case.file)[1])  # type: ignore[index]
+        parameters = {"WL-067": {"by": minor}}
+    report = assess(
+        loaded.objects, today=TODAY, notes=loaded.notes, controls=case.controls, parameters=parameters, minor=minor
+    )
     return verdict(case, report)
 
 

@@ -53,6 +53,15 @@ class Check:
     """The row of a field-decided control, which enforcement and repair are generated from."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Lets the control of that `id` also judge objects of further kinds."""
+
+    id: str
+    on: tuple[str, ...]
+    run: Run
+
+
 R = TypeVar("R", bound=Callable[..., Iterator[Finding]])
 
 

@@ -157,6 +157,17 @@ def _of_workload(workload: Workload) -> Iterator[Component]:
         return
 
 
+def _of_config_map(obj: Obj) -> Iterator[Component]:
+    """kubeadm and others keep the configuration of kube-proxy in a config map."""
+    if obj.name == "kube-proxy" and obj.in_namespace == "kube-system":
+        for key in ("config.conf", "config"):
+            raw = mapping(obj.body.get("data")).get(key)
+            if isinstance(raw, str):
+                body = next((mapping(document.value) for document in documents(raw.encode())), {})
+                yield Component("kube-proxy", obj, config=body, has_config=True)
+                return
+
+
 def decoded(content: object) -> dict[str, Any]:
     """Return the document in a collector's base64 `content`; empty when there is none."""
     try:

@@ -6,7 +6,7 @@ import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from seawall.domain.errors import ConfigError
 from seawall.domain.ids import content_id
 from seawall.domain.posture import Assessment, ObjectRef, Status
 from seawall.posture.catalogue import Control, controls
-from seawall.posture.check import Check, Cluster, Finding
+from seawall.posture.check import Check, Cluster, Extension, Finding
 from seawall.posture.components import components, node_files
 from seawall.posture.fields import FieldControl
 from seawall.posture.objects import Note, Obj
@@ -40,9 +40,22 @@ def checks() -> dict[str, Check]:
         if row.id in found:
             raise ConfigError(f"control {row.id} is decided twice")
         found[row.id] = row.check()
+    for extension in collect("seawall.posture.checks", Extension):
+        found[extension.id] = _extended(found[extension.id], extension)
     if unknown_ids := set(found) - set(controls()):
         raise ConfigError(f"no such control in the catalogue: {', '.join(sorted(unknown_ids))}")
     return {name: found[name] for name in controls() if name in found}
+
+
+def _extended(check: Check, extension: Extension) -> Check:
+    def run(subject: Any, world: World) -> Iterable[Finding]:
+        return (
+            extension.run(subject, world)
+            if isinstance(subject, Obj) and subject.kind in extension.on
+            else check.run(subject, world)
+        )
+
+    return replace(check, on=(*check.on, *extension.on), run=run)
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ class Obj:
     @property
     def in_namespace(self) -> str:
         """The namespace that the API server would use: `default` when a namespaced object names none."""
+        if self.kind in CLUSTER_SCOPED:
+            return ""
         return self.namespace or ("default" if self.namespaced else "")
 
     @property

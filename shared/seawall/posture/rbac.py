@@ -155,7 +155,7 @@ OPEN_GROUPS: Final = frozenset(
 
 def is_bootstrap(obj: Obj) -> bool:
     """Whether the API server made the role or binding itself."""
-    return obj.labels.get(BOOTSTRAP) == "rbac-defaults" or obj.name.startswith("system:")
+    return obj.labels.get(BOOTSTRAP) == "rbac-defaults"
 
 
 def matches(rule: dict[str, Any], verbs: frozenset[str], groups: frozenset[str], resources: frozenset[str]) -> bool:
@@ -186,6 +186,12 @@ def names_of(rule: dict[str, Any]) -> list[str]:
     return texts(rule.get("resourceNames"))
 
 
+_EVERY_VERB: Final = frozenset(["get", "list", "watch", "create", "update", "patch", "delete"])
+
+
 def is_everything(rule: dict[str, Any]) -> bool:
-    """Whether a rule allows every verb on every resource of every group."""
-    return all("*" in texts(rule.get(name)) for name in ("verbs", "resources", "apiGroups"))
+    """Whether a rule allows every verb on every resource of every group; the verbs may be listed one by one."""
+    verbs = texts(rule.get("verbs"))
+    return all("*" in texts(rule.get(name)) for name in ("resources", "apiGroups")) and (
+        "*" in verbs or set(verbs) >= _EVERY_VERB
+    )

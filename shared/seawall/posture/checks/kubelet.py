@@ -32,6 +32,11 @@ def _absent(component: Component, key: str, verdict: Status) -> Status:
     """Flags had laxer defaults than the configuration file; without a file at hand the file's value is not known."""
     if component.has_flags and not component.has_config and component.flag("config"):
         return Status.UNKNOWN
+    if key in {"authentication.anonymous.enabled", "authorization.mode"} and (
+        component.has_config or component.obj.kind == "NodeInfo"
+    ):
+        # The configuration file's defaults are false and Webhook; those of the flags were true and AlwaysAllow.
+        return Status.PASS
     if key == "readOnlyPort" and component.has_flags and not component.has_config:
         return Status.FAIL
     return verdict

@@ -38,8 +38,13 @@ INTERNAL: Final = {
 METADATA: Final = ipaddress.ip_address("169.254.169.254")
 _SNIPPET: Final = re.compile(r"(?:-snippet|/snippet|server-alias-snippet)$")
 _INJECTION: Final = re.compile(
-    r"(?i)(\blua_|_by_lua|\bload_module\b|(?<![\w-])alias\s|\broot\s+/|/var/run/secrets|\bproxy_pass\b|serviceaccount|[{};]\s*(?:location|server|root|alias)\b|^\s*(?:alias|root)\b)"
+    r"(?i)(\blua_|_by_lua|/etc/passwd|/etc/shadow|kubernetes\.io/serviceaccount|\bload_module\b|(?<![\w-])alias\s|\broot\s+/|/var/run/secrets|\bproxy_pass\b|serviceaccount|[{};]\s*(?:location|server|root|alias)\b|^\s*(?:alias|root)\b)"
 )
+_VALUE_KEYS: Final = re.compile(
+    r"/(auth-url|auth-signin|auth-tls-match-cn|mirror-target|mirror-host|auth-proxy-set-headers|upstream-vhost|proxy-ssl-name)$"
+)
+_BAD_VALUE: Final = re.compile(r"[|;#\n\r{}`\"]")
+"""Characters that end a directive of nginx: values of these annotations are written into its configuration (CVE-2025-1974 and its kin)."""
 _BAD_PATH: Final = re.compile(r"(?i)(/etc/|/var/run/|/proc/|/root|\.\.|\balias\b|serviceaccount|_by_lua|[\s;{}])")
 DATA_PORTS: Final = {
     3306: "mysql",
@@ -76,12 +81,12 @@ def policies_for(workload: Workload, world: World) -> list[Obj]:
     found += [
         policy
         for policy in world.in_namespace("CiliumNetworkPolicy", workload.namespace)
-        if selects(policy.spec.get("endpointSelector"), workload.labels)
+        if any(selects(spec.get("endpointSelector"), workload.labels) for spec in specs(policy))
     ]
     found += [
         policy
         for policy in world.of("CiliumClusterwideNetworkPolicy")
-        if selects(policy.spec.get("endpointSelector"), workload.labels)
+        if any(selects(spec.get("endpointSelector"), workload.labels) for spec in specs(policy))
     ]
     found += [
         policy for policy in world.of("GlobalNetworkPolicy") if text(policy.spec.get("selector")) in {"", "all()"}
@@ -99,6 +104,11 @@ def policies_for(workload: Workload, world: World) -> list[Obj]:
     return found
 
 
+def specs(policy: Obj) -> list[dict[str, Any]]:
+    """Return the rules of a Cilium policy, which may stand under `spec` or in the list `specs`."""
+    return [policy.spec, *mappings(policy.body.get("specs"))]
+
+
 def _pod_selector(policy: Obj) -> Any:
     """An absent pod selector selects every pod; Calico's policies of the same kind use text, which is judged apart."""
     selector = policy.spec.get("podSelector")
@@ -111,7 +121,10 @@ def directions(policy: Obj) -> set[str]:
         return {
             name
             for name in ("Ingress", "Egress")
-            if policy.spec.get(name.lower()) is not None or policy.spec.get(f"{name.lower()}Deny") is not None
+            if any(
+                spec.get(name.lower()) is not None or spec.get(f"{name.lower()}Deny") is not None
+                for spec in specs(policy)
+            )
         }
     types = policy.spec.get("policyTypes")
     if isinstance(types, list) and types:
@@ -175,9 +188,6 @@ def allows_all(obj: Obj, _: World) -> Iterator[Finding]:
 @check("NW-004", on="NetworkPolicy")
 def policy_selects(obj: Obj, world: World) -> Iterator[Finding]:
     """Pod selectors of the policy and of its peers match a workload."""
-    if not world.workloads:
-        yield not_applicable("no workload in the input")
-        return
     selector = _pod_selector(obj)
     here = world.workloads_in.get(obj.in_namespace, [])
     if (
@@ -449,7 +459,11 @@ def snippets(obj: Obj, _: World) -> Iterator[Finding]:
     for key, value in obj.annotations.items():
         if "nginx" not in key:
             continue
-        if _SNIPPET.search(key) or _INJECTION.search(text(value)):
+        if (
+            _SNIPPET.search(key)
+            or _INJECTION.search(text(value))
+            or (_VALUE_KEYS.search(key) and _BAD_VALUE.search(text(value)))
+        ):
             yield fail(f"metadata.annotations{quote(key)}", text(value)[:200], "not set", part=key)
     for index, rule in enumerate(mappings(obj.spec.get("rules"))):
         for place, path in enumerate(mappings(mapping(rule.get("http")).get("paths"))):

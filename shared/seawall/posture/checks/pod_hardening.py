@@ -60,7 +60,17 @@ TABLE: Final = (
     ),
     FieldControl(
         "WL-010",
-        (Rule("securityContext.capabilities.drop", Op.HAS, ("ALL",), absent=Status.FAIL, linux_only=True),),
+        (
+            Rule(
+                "securityContext.capabilities.drop",
+                Op.HAS,
+                ("ALL",),
+                absent=Status.FAIL,
+                linux_only=True,
+                as_text=capability_name,
+            ),
+            Rule("securityContext.capabilities.add", Op.WITHIN, frozenset({"NET_BIND_SERVICE"}), linux_only=True),
+        ),
     ),
     FieldControl(
         "WL-019",
@@ -161,7 +171,16 @@ def root_group(workload: Workload, _: World) -> Iterator[Finding]:
         if number(group) == 0:
             yield fail(workload.at(f"securityContext.supplementalGroups[{index}]"), 0, "above 0")
     for container in workload.containers:
-        if number(effective(container, workload, "runAsGroup")) == 0:
+        group = number(effective(container, workload, "runAsGroup"))
+        if group is None and not workload.windows:
+            yield in_container(
+                container,
+                "securityContext.runAsGroup",
+                None,
+                "above 0",
+                "not set: without it the primary group is the image's, which is root's by default",
+            )
+        elif group == 0:
             yield Finding(Status.FAIL, where(container, workload, "runAsGroup"), 0, "above 0", "", container.name)
 
 

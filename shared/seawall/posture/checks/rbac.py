@@ -12,6 +12,7 @@ from seawall.posture.rbac import (
     BUILT_IN,
     Binding,
     Subject,
+    all_bindings,
     binding_of,
     bindings_of,
     grants_of,
@@ -63,7 +64,8 @@ def _in_kube_system(role: Obj, rule: dict[str, Any], _: World) -> bool:
     names = names_of(rule)
     if names and "coredns" not in names:
         return False
-    return role.kind == "ClusterRole" or role.in_namespace == "kube-system"
+    # A manifest without a namespace may be applied to any.
+    return role.kind == "ClusterRole" or role.namespace in {"", "kube-system"}
 
 
 def _on_aws_auth(role: Obj, rule: dict[str, Any], world: World) -> bool:
@@ -81,17 +83,18 @@ GRANTS: Final = (
     ),
     Grant(
         "RB-004",
-        "Rules that let create pods, or controllers that create them",
+        "Rules that let create pods, or create or change controllers that create them",
         (
             (_set("create"), CORE, _set("pods replicationcontrollers")),
-            (_set("create"), _set("apps batch extensions"), CONTROLLERS),
+            (CHANGE, _set("apps batch extensions"), CONTROLLERS),
+            (CHANGE, CORE, _set("replicationcontrollers")),
         ),
     ),
     Grant(
         "RB-006",
         "Rules with bind or escalate on roles, or impersonate on users, groups and accounts",
         (
-            (_set("bind escalate"), RBAC_GROUP, _set("roles clusterroles")),
+            (_set("bind escalate"), RBAC_GROUP, _set("roles clusterroles rolebindings clusterrolebindings")),
             (
                 _set("impersonate"),
                 frozenset({"", "authentication.k8s.io"}),
@@ -158,12 +161,12 @@ GRANTS: Final = (
     Grant(
         "RB-017",
         "Rules that let delete events",
-        ((_set("delete deletecollection"), frozenset({"", "events.k8s.io"}), _set("events")),),
+        ((_set("delete deletecollection"), frozenset({"", "events.k8s.io"}), _set("events pods/log")),),
     ),
     Grant(
         "RB-018",
         "Rules that let change config maps where CoreDNS keeps its own",
-        ((_set("update patch"), CORE, _set("configmaps")),),
+        ((WRITE, CORE, _set("configmaps")),),
         honour_names=False,
         only=_in_kube_system,
     ),
@@ -219,49 +222,44 @@ TAKEOVER: Final = ("RB-004", "RB-006", "RB-008", "RB-010", "RB-011", "RB-014", "
 def _check_of(grant: Grant) -> Check:
     def run(obj: Obj, world: World) -> Iterator[Finding]:
         if obj.kind in {"RoleBinding", "ClusterRoleBinding"}:
-            yield from _at_binding(obj, world)
+            yield from _at_binding(grant, obj, world)
             return
-        if is_bootstrap(obj) or obj.name in BUILT_IN:
+        if is_bootstrap(obj):
             yield not_applicable("a role of Kubernetes itself: judged where it is bound")
-            return
-        holders = holders_of(obj, world)
-        if holders is not None and not holders and world.is_cluster:
+        elif holders_of(obj, world):
+            yield not_applicable("judged at its bindings")
+        elif world.is_cluster and all_bindings(world):
             yield not_applicable("bound to nobody")
-            return
-        for index, rule in enumerate(mappings(obj.body.get("rules"))):
-            if grant.gives(rule) and (grant.only is None or grant.only(obj, rule, world)):
-                yield fail(
-                    f"rules[{index}]",
-                    rule,
-                    "without this right",
-                    _to_whom(holders),
-                    part=str(sorted(texts(rule.get("resources")))),
-                )
-
-    def _at_binding(obj: Obj, world: World) -> Iterator[Finding]:
-        """Bindings to default roles, whose own objects are not reported."""
-        binding = binding_of(obj, world)
-        people = [subject for subject in binding.subjects if not is_system(subject)]
-        if binding.role_kind != "ClusterRole" or binding.role_name not in BUILT_IN or not people or is_bootstrap(obj):
-            yield not_applicable("binds no default role")
-            return
-        for rule in BUILT_IN[binding.role_name]:
-            stand_in = (
-                Obj({"kind": "ClusterRole"})
-                if not binding.scope
-                else Obj({"kind": "Role", "apiVersion": "v1", "metadata": {"namespace": binding.scope}})
-            )
-            if grant.gives(rule) and (grant.only is None or grant.only(stand_in, rule, world)):
-                yield fail(
-                    "roleRef.name",
-                    binding.role_name,
-                    "a role without this right",
-                    _to_whom(people),
-                    part=binding.role_name,
-                )
-                return
+        else:
+            for index, rule in enumerate(mappings(obj.body.get("rules"))):
+                if grant.gives(rule) and (grant.only is None or grant.only(obj, rule, world)):
+                    yield fail(
+                        f"rules[{index}]", rule, "without this right", part=str(sorted(texts(rule.get("resources"))))
+                    )
 
     return Check(grant.id, ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"), run, grant.about, table=grant)
+
+
+def _at_binding(grant: Grant, obj: Obj, world: World) -> Iterator[Finding]:
+    """The rules that a binding gives to subjects outside the system, in the scope of the binding."""
+    binding = binding_of(obj, world)
+    people = [subject for subject in binding.subjects if not is_system(subject)]
+    if not people or is_bootstrap(obj) or not binding.rules:
+        yield not_applicable("gives nothing to anybody outside the system")
+        return
+    scope = (
+        binding.role
+        if binding.role is not None and not binding.scope
+        else Obj({"kind": "Role", "apiVersion": "v1", "metadata": {"namespace": binding.scope}})
+        if binding.scope
+        else Obj({"kind": "ClusterRole"})
+    )
+    for index, rule in enumerate(binding.rules):
+        if grant.gives(rule) and (grant.only is None or grant.only(scope, rule, world)):
+            yield fail(
+                "roleRef.name", binding.role_name, "a role without this right",
+                f"{binding.role_kind} rules[{index}], {_to_whom(people)}", f"{binding.role_name} {sorted(texts(rule.get('resources')))}",
+            )  # fmt: skip
 
 
 CHECKS: Final = tuple(_check_of(grant) for grant in GRANTS)

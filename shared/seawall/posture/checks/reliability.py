@@ -118,7 +118,7 @@ def _budget(obj: Obj, world: World) -> Iterator[Finding]:
         yield fail("spec", None, "minAvailable or maxUnavailable", "the budget says nothing")
     if text(least).strip() == "100%":
         yield fail("spec.minAvailable", least, "one pod may go")
-    if most is not None and (number(most) == 0 or text(most).strip() in {"0", "0%"}):
+    if most is not None and (text(most).strip() == "0%" or (number(most) is not None and (number(most) or 0) <= 0)):
         yield fail("spec.maxUnavailable", most, "one pod may go")
     wanted = number(least)
     if wanted is None or isinstance(least, str):
