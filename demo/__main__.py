@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -140,7 +141,7 @@ class Demo:
         self.published()
 
     def findings(self, image: dict[str, Any]) -> None:
-        table = Table(title=f"Findings of {image['name']} ({len(image['packages'])} packages)", title_justify="left")
+        table = _table(f"Findings of shop/api:1.4.2, {len(image['packages'])} packages (twelve of the most severe)")
         for name in ("Severity", "Vulnerability", "Package", "Installed", "Fixed in", "Exploited"):
             table.add_column(name, overflow="fold")
         shown = [item for item in image["findings"] if item["status"] == "open"]
@@ -190,7 +191,7 @@ class Demo:
         self.expect(bool(registry.referrers(registry.digest)), "the registry lists the attestation as a referrer")
 
     def alerts(self, alerts: list[dict[str, Any]]) -> None:
-        table = Table(title="Alerts", title_justify="left")
+        table = _table("Alerts")
         for name in ("Severity", "Analytic", "What happened", "Cluster", "ATT&CK"):
             table.add_column(name, overflow="fold")
         for item in sorted(alerts, key=lambda item: str(item["first_seen"])):
@@ -226,7 +227,7 @@ class Demo:
                 self.console.print(f"  · {what}", highlight=False, markup=False)
 
     def posture(self, results: list[dict[str, Any]]) -> None:
-        table = Table(title="Failed posture checks of namespace shop (ten of the most severe)", title_justify="left")
+        table = _table("Failed posture checks of namespace shop (ten of the most severe)")
         for name in ("Severity", "Control", "Object", "Where", "Fix"):
             table.add_column(name, overflow="fold")
         for item in results[:10]:
@@ -348,6 +349,10 @@ class Server:
 def _repeated(option: str, values: list[str]) -> list[str]:
     words = [word for value in values for word in (option, value)]
     return words[1:]
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _coloured(severity: str) -> str:

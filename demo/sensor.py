@@ -13,7 +13,7 @@ from seawall.domain.runtime_events import Ancestor, ContainerContext, Process, P
 from seawall.formats.sensor_batch import encode_batch, identity_of
 from seawall.formats.sensor_certificate import make_request
 
-from demo.story import AKS, MINER_POD
+from demo.story import CLUSTER, MINER_POD
 
 if TYPE_CHECKING:
     from demo.__main__ import Demo, Server
@@ -36,7 +36,7 @@ class CertificateSigner:
 
 def batch(server: Server, demo: Demo, start: datetime) -> bytes:
     """Enrol at the server as a new sensor does, and return the signed batch."""
-    token = demo.seawall("sensor", "token", "--cluster", AKS.lower()).stdout.strip()
+    token = demo.seawall("sensor", "token", "--cluster", CLUSTER).stdout.strip()
     key = ec.generate_private_key(ec.SECP256R1())
     asked = {"node": NODE, "csr": make_request(key, NODE).decode()}
     answer = server.client.post("/v1/sensors/enrol", json=asked, headers={"Authorization": f"Bearer {token}"})

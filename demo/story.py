@@ -17,6 +17,7 @@ from typing import Any
 THIEF = "203.0.113.66"
 TOKEN = "system:serviceaccount:ci:deployer"
 AKS = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000001/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/AKS-PROD"
+CLUSTER = "aks-prod"
 MINER_POD = "node-debugger-x2k"
 _NAMESPACE = uuid.UUID("7d1b4f5e-5f0f-4a52-9a3f-0f4b8f7f2f10")
 
@@ -192,4 +193,4 @@ def gke_envelope(start: datetime) -> bytes:
               "ci-deployer@acme-prod.iam.gserviceaccount.com", THIEF, binding),
         entry(9, "io.k8s.apps.v1.deployments.patch", "apps/v1/namespaces/shop/deployments/api", "operator@acme.example", "198.51.100.21", {}),
     ]  # fmt: skip
-    return b"\n".join(json.dumps(item).encode() for item in entries)
+    return json.dumps(entries).encode()

@@ -33,7 +33,7 @@ def plain(value: object) -> Any:
 
 
 def _worded(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_worded(item) for item in value]
     if isinstance(value, dict):
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -40,11 +41,11 @@ def create_app(
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        start()
+        await asyncio.to_thread(start)
         try:
             yield
         finally:
-            stop()
+            await asyncio.to_thread(stop)
 
     app = FastAPIOffline(
         title="Seawall",
