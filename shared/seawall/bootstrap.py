@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 from seawall.app.application import Application, Ports
+from seawall.domain.errors import MissingExtra
 from seawall.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from seawall.detection.engine import Engine
     from seawall.ports.advisories import Advisories
     from seawall.ports.clock import Clock
+    from seawall.ports.outbox import Outbox
     from seawall.ports.publisher import BatchPublisher
     from seawall.ports.sensors import SensorAuthority
     from seawall.ports.signer import Signer
@@ -37,7 +40,7 @@ def bootstrap(settings: Settings | None = None) -> Application:
             scanning=lambda: _scanning(chosen, clock),
             engine=_engine,
             authority=lambda: _authority(chosen),
-            publishers=lambda: _publishers(chosen, clock),
+            publishers=lambda: publishers(chosen, store.outbox, clock),
             close=store.close,
         )
     )
@@ -113,14 +116,23 @@ def _engine() -> Engine:
     return Engine(load_rules())
 
 
-def _publishers(settings: Settings, clock: Clock) -> Sequence[BatchPublisher]:
-    from seawall.adapters.publishers.ocsf_file import OcsfFile
-    from seawall.adapters.publishers.webhook import Webhook
+def publishers(settings: Settings, outbox: Outbox, clock: Clock) -> Sequence[BatchPublisher]:
+    """Return the destinations whose settings are there.
+
+    Raises:
+        MissingExtra: a destination's optional dependency is not installed.
+    """
+    from seawall.adapters.destinations import DESTINATIONS
     from seawall.app.publishing import PerIncident
 
     found: list[BatchPublisher] = []
-    if settings.ocsf_file:
-        found.append(OcsfFile(settings.ocsf_file, clock))
-    if settings.webhook:
-        found.append(PerIncident(Webhook(settings.webhook, clock)))
+    for destination in DESTINATIONS:
+        if getattr(settings, destination.id) is None:
+            continue
+        module, _, name = destination.factory.partition(":")
+        try:
+            made = getattr(importlib.import_module(module), name)(settings, outbox, clock)
+        except ImportError as error:
+            raise MissingExtra(destination.extra or "server", destination.title) from error
+        found.append(made if hasattr(made, "publish_batch") else PerIncident(made))
     return found

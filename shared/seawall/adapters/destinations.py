@@ -31,6 +31,8 @@ DESTINATIONS = (
         "seawall.adapters.gcp.security_command_center:publisher",
         extra="gcp",
     ),
+    Destination("webhook", "Signed CloudEvents over HTTP", "seawall.adapters.publishers.webhook:publisher"),
+    Destination("ocsf_file", "OCSF JSON lines in a local file", "seawall.adapters.publishers.ocsf_file:publisher"),
     Destination("slack", "Slack incoming webhook", "seawall.adapters.publishers.chat:slack"),
     Destination("teams", "Microsoft Teams workflow webhook", "seawall.adapters.publishers.chat:teams"),
     Destination("syslog", "CEF over syslog", "seawall.adapters.publishers.syslog:publisher"),

@@ -245,6 +245,8 @@ class Application:
         for report in reports:
             self.store.images.save(report)
             self._publish_image(report)
+            for record in self._scanning.attest(push.reference, report):
+                self.store.images.save_attestation(record)
         state("done")
         return Outcome(details={"digests": [report.digest for report in reports]})
 

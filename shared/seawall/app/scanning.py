@@ -9,8 +9,10 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from seawall.domain.errors import Denied
 from seawall.domain.images import ImageReference
 from seawall.ports.clock import Clock
+from seawall.ports.store import AttestationRecord
 
 if TYPE_CHECKING:
     from seawall.domain.findings import ImageReport
@@ -56,6 +58,33 @@ class Scanning:
             cache=self._cache,
             platform="all",
         )
+
+    def attest(self, reference: ImageReference, report: ImageReport) -> list[AttestationRecord]:
+        """Sign the report's findings and attach them; without the right to push, say so in the log and return nothing.
+
+        Raises:
+            Unavailable: registry or key service; the scan is tried again, which changes nothing that is there.
+        """
+        if self.signer is None or not report.digest:
+            return []
+        from seawall.app.attest_image import attest_image
+
+        try:
+            attached = attest_image(
+                report,
+                reference,
+                registry=self.registry(),
+                signer=self.signer(),
+                clock=self.clock,
+                ttl=self.attestation_lifetime,
+            )
+        except Denied as error:
+            log.warning("findings are not attached", extra={"digest": report.digest, "reason": error.message})
+            return []
+        return [
+            AttestationRecord(item.digest, item.reference, item.referrer, item.key_id, item.created_at, item.expires_at)
+            for item in attached
+        ]
 
     @cached_property
     def _sources(self) -> ImageSources:

@@ -12,7 +12,8 @@ from seawall.domain.errors import Unavailable
 from seawall.domain.publishing import DONE, Kind, Outcome
 from seawall.formats.ocsf import records
 from seawall.ports.clock import Clock
-from seawall.ports.outbox import OutboxEntry
+from seawall.ports.outbox import Outbox, OutboxEntry
+from seawall.settings import Settings
 
 
 class OcsfFile:
@@ -48,3 +49,9 @@ class OcsfFile:
         except OSError as error:
             raise Unavailable(f"{self._path} cannot be written: {error.strerror}") from error
         return [DONE] * len(entries)
+
+
+def publisher(settings: Settings, _outbox: Outbox, clock: Clock) -> OcsfFile:
+    """See `seawall.ports.publisher.Destination`."""
+    assert settings.ocsf_file is not None
+    return OcsfFile(settings.ocsf_file, clock)

@@ -15,7 +15,8 @@ from seawall.domain.errors import InputError, Unavailable
 from seawall.domain.publishing import incident_document
 from seawall.formats.cloudevents import INCIDENTS_CHANGED
 from seawall.ports.clock import Clock
-from seawall.settings import WebhookPublisherSettings
+from seawall.ports.outbox import Outbox
+from seawall.settings import Settings, WebhookPublisherSettings
 
 SIGNATURE = "X-Seawall-Signature"
 """`t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>">`: receivers refuse old times to stop replays."""
@@ -69,3 +70,9 @@ def signature(settings: WebhookPublisherSettings, stamp: str, body: bytes) -> st
     return hmac.new(
         settings.secret.get_secret_value().encode(), stamp.encode() + b"." + body, hashlib.sha256
     ).hexdigest()
+
+
+def publisher(settings: Settings, _outbox: Outbox, clock: Clock) -> Webhook:
+    """See `seawall.ports.publisher.Destination`."""
+    assert settings.webhook is not None
+    return Webhook(settings.webhook, clock)
