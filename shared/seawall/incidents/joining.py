@@ -73,6 +73,14 @@ _RUNS = (EntityKind.WORKLOAD, EntityKind.POD, EntityKind.CONTAINER)
 _PER_CLUSTER = frozenset(
     {*_RUNS, EntityKind.NAMESPACE, EntityKind.NODE, EntityKind.SERVICE_ACCOUNT, EntityKind.RESOURCE, EntityKind.PROCESS}
 )
+_LOCAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+        "::1/128", "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
+"""Addresses that mean another machine in every network (RFC 1918, 3927, 4193, 4291, 6598)."""
 _IMAGE_TECHNIQUES = frozenset({"T1525", "T1195", "T1195.001", "T1195.002", "T1204.003", "T1612"})
 
 
@@ -233,7 +241,8 @@ def _address(entity: Entity, cluster: str) -> Entity:
     address = _parsed(entity.id)
     if address is None:
         return entity
-    return Entity(EntityKind.IP, str(address), "" if address.is_global else entity.scope or cluster)
+    local = any(address in network for network in _LOCAL if network.version == address.version)
+    return Entity(EntityKind.IP, str(address), (entity.scope or cluster) if local else "")
 
 
 def _says_nothing(text: str) -> bool:
