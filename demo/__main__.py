@@ -47,6 +47,7 @@ class Demo:
         self.console = console
         self.secret = secrets.token_urlsafe(24)
         self.data = folder / "data"
+        self.config: Path | None = None
         self.missing: list[str] = []
 
     def seawall(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -60,11 +61,12 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """The settings of this run; what the caller's environment says of Seawall does not count."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SEAWALL_")}
-        return kept | {
+        settings = kept | {
             "SEAWALL_DATA_DIR": str(self.data),
             "SEAWALL_WEBHOOK_SECRET": self.secret,
             "SEAWALL_OCSF_FILE": str(self.folder / "ocsf.jsonl"),
         }
+        return settings | ({"SEAWALL_CONFIG": str(self.config)} if self.config else {})
 
     def run(self, *, once: bool) -> int:
         """Tell the story; return the exit code."""
@@ -282,11 +284,10 @@ class Server:
         config = demo.folder / "seawall.yaml"
         config.write_text(json.dumps(settings))
         log = (demo.folder / "serve.log").open("w")
-        environment = demo.environment() | {"SEAWALL_CONFIG": str(config)}
-        os.environ["SEAWALL_CONFIG"] = str(config)
+        demo.config = config
         self.demo = demo
         command = [sys.executable, "-m", "seawall.cli.main", "serve", "--port", "0"]
-        self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self.process = subprocess.Popen(command, env=demo.environment(), stdout=log, stderr=log)
         self.log = demo.folder / "serve.log"
         self.url = self._url()
         self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
@@ -352,7 +353,9 @@ def _repeated(option: str, values: list[str]) -> list[str]:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _coloured(severity: str) -> str:

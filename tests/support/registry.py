@@ -27,11 +27,11 @@ class RunningRegistry:
 
 @contextmanager
 def running_registry(
-    folder: Path, *, auth: bool = False, notify: str = "", delete: bool = True
+    folder: Path, *, auth: bool = False, notify: str = "", delete: bool = True, port: int = 0
 ) -> Iterator[RunningRegistry]:
     """Yield a registry; with `auth` it wants `USER` and `PASSWORD`, with `notify` it posts its events to that URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     lines = [
         "version: 0.1",
         f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: {str(delete).lower()}}}}}",

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seawall.domain.alerts import Alert, Incident
-from seawall.domain.errors import ConfigError, MalformedEvent, SeawallError, Unavailable
+from seawall.domain.errors import ConfigError, MalformedEvent, NotFound, SeawallError, Unavailable, UnsupportedImage
 from seawall.domain.ids import content_id
 from seawall.formats.cloudevents import (
     AUDIT_RECEIVED,
@@ -239,6 +239,10 @@ class Application:
         except Unavailable as error:
             state("queued", error.message)
             raise
+        except (UnsupportedImage, NotFound) as error:
+            # Signatures, attestations (our own too) and charts announce themselves like images; others are gone already.
+            state("skipped", error.message)
+            return Outcome(details={"skipped": error.message})
         except SeawallError as error:
             state("failed", str(error))
             raise

@@ -55,7 +55,7 @@ def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
             images=images,
             failures=worst,
             posture=store.assessments.counts(),
-            scans=[state for state in store.images.states(limit=20) if state.state != "done"],
+            scans=[state for state in store.images.states(limit=20) if state.state not in ("done", "skipped")],
         )
 
     @pages.get("/incidents")

@@ -15,7 +15,8 @@ from seawall.ports.correlation import Carry
 from seawall.ports.outbox import Outbox
 from seawall.ports.sensors import SensorStore
 
-SCAN_STATES = ("queued", "running", "done", "failed")
+SCAN_STATES = ("queued", "running", "done", "failed", "skipped")
+"""skipped: what was pushed is not an image (a signature, an attestation, a chart), or is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)

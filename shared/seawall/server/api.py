@@ -64,7 +64,7 @@ def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
         while True:
             state = await asyncio.to_thread(store.images.state, digest)
             over = asyncio.get_running_loop().time() >= end
-            if over or (state and state.state in ("done", "failed")):
+            if over or (state and state.state in ("done", "failed", "skipped")):
                 break
             await asyncio.sleep(0.2)
         if state is None:

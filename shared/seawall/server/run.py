@@ -76,8 +76,9 @@ def local_queue(settings: Settings, application: object, metrics: Metrics) -> Du
         with metrics.job_seconds.labels(event.type).time():
             try:
                 outcome = application.handle(event)
-            except Exception:
+            except Exception as error:
                 metrics.jobs.labels(event.type, "failed").inc()
+                log.warning("%s failed: %s: %s", event.type, type(error).__name__, error)
                 raise
         metrics.jobs.labels(event.type, "done").inc()
         if outcome.rejected:

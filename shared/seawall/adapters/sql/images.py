@@ -33,7 +33,7 @@ class SqlImages:
         }
         statement = self._insert(scan_state).values(values)
         update = {name: value for name, value in values.items() if name != "digest"}
-        late_repeat = scan_state.c.state.in_(("running", "done")) if state.state == "queued" else sa.false()
+        late_repeat = scan_state.c.state.in_(("running", "done", "skipped")) if state.state == "queued" else sa.false()
         with self._db.write() as connection:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["digest"], set_=update, where=~late_repeat)
