@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def rows(data: Path) -> dict[str, list[tuple[Any, ...]]]:
         "last_seen_at",
     }
     found: dict[str, list[tuple[Any, ...]]] = {}
-    with sqlite3.connect(data / "seawall.sqlite") as connection:
+    with closing(sqlite3.connect(data / "seawall.sqlite")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in when]

@@ -247,10 +247,13 @@ class Application:
             state("failed", str(error))
             raise
         for report in reports:
-            self.store.images.save(report)
-            self._publish_image(report)
-            for record in self._scanning.attest(push.reference, report):
-                self.store.images.save_attestation(record)
+            changed = self.store.images.save(report)
+            if changed:
+                self._publish_image(report)
+            held = self.store.images.attestation(report.digest)
+            if changed or held is None or self._scanning.is_stale(held, self._now()):
+                for record in self._scanning.attest(push.reference, report):
+                    self.store.images.save_attestation(record)
         state("done")
         return Outcome(details={"digests": [report.digest for report in reports]})
 

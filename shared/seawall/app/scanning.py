@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,10 @@ class Scanning:
             AttestationRecord(item.digest, item.reference, item.referrer, item.key_id, item.created_at, item.expires_at)
             for item in attached
         ]
+
+    def is_stale(self, record: AttestationRecord, now: datetime) -> bool:
+        """Whether less than a third of the attestation's life is left."""
+        return record.expires_at - now < (record.expires_at - record.created_at) / 3
 
     @cached_property
     def _sources(self) -> ImageSources:

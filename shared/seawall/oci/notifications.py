@@ -292,7 +292,7 @@ def _ecr(document: Any, _headers: Mapping[str, str]) -> Iterator[ImagePushed]:
 
 
 def _gar(document: Any, _headers: Mapping[str, str]) -> Iterator[ImagePushed]:
-    message = _PubSubMessage()
+    message = _PubSubMessage.model_validate({})
     if isinstance(document, dict) and "message" in document:
         message = _read(_PubSubMessage, document["message"], "/message")
         try:
