@@ -67,18 +67,28 @@ def _fixed(ecosystem: str, package: str, version: str) -> dict[str, Any]:
     return {"package": {"ecosystem": ecosystem, "name": package}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
 
 
+def _terms(constraint: str) -> list[str]:
+    """Comma-separated comparisons; Maven's `[a,b)` in that form."""
+    found = re.fullmatch(r"\s*([\[(])([^,]*),([^,]*)([\])])\s*", constraint)
+    if not found:
+        return constraint.split(",")
+    low = [f"{'>=' if found[1] == '[' else '>'}{found[2]}"] if found[2] else []
+    return low + ([f"{'<=' if found[4] == ']' else '<'}{found[3]}"] if found[3] else [])
+
+
 def _constrained(ecosystem: str, package: str, value: dict[str, Any]) -> dict[str, Any]:
     patched = value.get("PatchedVersions", [])
-    ranges = []
+    ranges: list[dict[str, Any]] = []
     for constraint in value.get("VulnerableVersions", []):
         for alternative in constraint.split("||"):
             events: list[dict[str, str]] = []
-            for term in alternative.split(","):
+            for term in _terms(alternative):
                 operator, version = _TERM.fullmatch(term.strip()).groups()  # type: ignore[union-attr]
                 if operator == "<":
                     # The text of the fix as the database gives it, "v" and all.
                     own = [item for item in patched if item.removeprefix("v") == version]
-                    events.append({"fixed": own[0] if own else version})
+                    # A bound that is no patched version ends the range without being a fix.
+                    events.append({"fixed": own[0] if own else version} if own or not patched else {"limit": version})
                 elif operator == "<=":
                     events.append({"last_affected": version})
                 elif operator in (">", ">="):
