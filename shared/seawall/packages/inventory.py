@@ -124,14 +124,21 @@ def _packages(overlay: Overlay[_Placed], router: Router, project: bool) -> tuple
     if not system:
         for files in owned_by_name.values():
             owned.update(overlay.resolve_parent(file) for file in files)
-    installed = [item for item in found if not item[0].declared]
-    roots = {_node_root(path) for value, path, _, _ in installed if value.type == "npm"}
+    installed = {
+        (_node_root(path), value.namespace, value.name, value.version)
+        for value, path, _, _ in found
+        if value.type == "npm" and not value.declared
+    }
+    roots = {item[0] for item in installed}
     packages = _without_repeats(system)
     for value, path, analyzer, placed in found:
         if path in owned or any(parent in owned for parent in parents(path) if parent.endswith((".egg-info", ".egg"))):
             continue  # the distribution patches it under the OS package's version
-        if value.declared and value.type == "npm" and path.rpartition("/")[0] in roots:
-            continue  # node_modules beside the lock file says what is really there
+        if value.declared and value.type == "npm":
+            root = path.rpartition("/")[0]
+            # in an image, node_modules beside the lock file says what is really there
+            if (root in roots and not project) or (root, value.namespace, value.name, value.version) in installed:
+                continue
         packages.append(_language_package(value, path, analyzer, placed))
     return packages, gaps, distro
 

@@ -34,7 +34,7 @@ def _json(file: ImageFile) -> dict[str, Any] | Gap:
 @analyzer(id="npm-lock", reads=("**/package-lock.json", "**/npm-shrinkwrap.json"))
 def npm_lock(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the packages of lock-file versions 1 to 3; not of lock files that packages ship for themselves."""
-    if "node_modules/" in file.path:
+    if "/node_modules/" in f"/{file.path}":
         return
     document = _json(file)
     if isinstance(document, Gap):
@@ -68,7 +68,7 @@ _YARN_KEY = re.compile(r'"?((?:@[^/@\s"]+/)?[^@\s",]+)@(?:npm:((?:@[^/@\s"]+/)?[
 @analyzer(id="yarn-lock", reads=("**/yarn.lock",))
 def yarn_lock(file: ImageFile) -> Iterator[Found]:
     """Yield the packages of both forms; aliases under their real name, workspaces left out."""
-    if "node_modules/" in file.path:
+    if "/node_modules/" in f"/{file.path}":
         return
     name = version = ""
     for line in (*file.text.splitlines(), "end:"):
@@ -100,7 +100,7 @@ _PNPM_KEY = re.compile(r"""^  ['"]?/?((?:@[^/@\s]+/)?[^/@\s(]+)[@/](\d[^(_'":\s]
 @analyzer(id="pnpm-lock", reads=("**/pnpm-lock.yaml",))
 def pnpm_lock(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the packages of lock-file versions 5 to 9, read by line: a YAML parser takes seconds for large ones."""
-    if "node_modules/" in file.path:
+    if "/node_modules/" in f"/{file.path}":
         return
     lines = file.text.splitlines()
     if not any(line.startswith("lockfileVersion:") for line in lines[:50]):
@@ -126,7 +126,7 @@ def pnpm_lock(file: ImageFile) -> Iterator[Found | Gap]:
 @analyzer(id="bun-lock", reads=("**/bun.lock",))
 def bun_lock(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the packages of bun's text lock file: JSON with trailing commas."""
-    if "node_modules/" in file.path:
+    if "/node_modules/" in f"/{file.path}":
         return
     try:
         document = json.loads(re.sub(r",(\s*[\]}])", r"\1", file.text))
