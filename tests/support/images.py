@@ -132,6 +132,7 @@ class Layout:
             "oci-layout": '{"imageLayoutVersion":"1.0.0"}',
             "index.json": json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.manifests}),
         }
+        files |= {"blobs": None, "blobs/sha256": None}  # other readers want the folders
         files |= {f"blobs/{digest.replace(':', '/')}": content for digest, content in self.blobs.items()}
         path.write_bytes(tar_of(files))
         return path

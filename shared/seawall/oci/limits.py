@@ -26,7 +26,9 @@ class Limits:
     links: int = 40
     """Symbolic links followed while one path is resolved, as in Linux."""
     file_bytes: int = 96 * MIB
-    """Largest file that is held in memory for an analyzer; larger ones are searched in the stream or recorded."""
+    """Largest file that is held in memory for an analyzer that asked for it by name; larger ones are recorded."""
+    program_bytes: int = 64 * MIB
+    """Largest program that is held in memory; larger ones are searched in the stream."""
     layers: int = 1024
     manifest_bytes: int = 16 * MIB
     """A manifest, index or image configuration."""

@@ -8,6 +8,7 @@ Source: POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -201,8 +202,9 @@ class TarReader:
         if len(self._buffer) - position >= size:
             self._position = position + size
             return self._buffer[position : position + size]
-        pieces = [self._buffer[position:]]
-        missing = size - len(pieces[0])
+        # BytesIO hands its buffer over without a copy: a large file lies in memory once
+        whole = io.BytesIO()
+        missing = size - whole.write(memoryview(self._buffer)[position:])
         self._buffer, self._position = b"", 0
         while missing > 0:
             chunk = next(self._chunks, None)
@@ -212,10 +214,8 @@ class TarReader:
                 raise InputError("tar archive is cut off")
             if len(chunk) > missing:
                 self._buffer, self._position = chunk, missing
-                chunk = chunk[:missing]
-            pieces.append(chunk)
-            missing -= len(chunk)
-        return b"".join(pieces)
+            missing -= whole.write(memoryview(chunk)[:missing])
+        return whole.getvalue()
 
     def _skip(self, size: int) -> None:
         while True:

@@ -85,7 +85,8 @@ class Analyzer:
     `reads` are patterns of paths: `etc/os-release` exactly; `**/METADATA` and `**/*.jar` anywhere;
     `var/lib/dpkg/info/*.list` directly in a folder, `**/conda-meta/*.json` in any folder of that name. `executables`
     asks for ELF programs instead; one that is too large to hold in memory is searched for `needle` as it passes by, and
-    the analyzer gets what follows it, with `ImageFile.partial`.
+    the analyzer gets what follows it, with `ImageFile.partial`. A `piecewise` analyzer is asked about overlapping
+    pieces of a file that is too large, one after another, until it finds something.
     `version` goes up when the answer changes, which invalidates cached layers. A `project` file (requirements.txt,
     go.mod) says what a source tree asks for: it counts for a folder of sources, not for an image.
     """
@@ -97,6 +98,7 @@ class Analyzer:
     version: int = 1
     project: bool = False
     needle: bytes = b""
+    piecewise: bool = False
 
     def __call__(self, file: ImageFile) -> Iterator[Yielded]:
         """Yield what `file` says; a broken record is a `Gap` and the rest still counts."""
@@ -111,12 +113,20 @@ def analyzer(
     version: int = 1,
     project: bool = False,
     needle: bytes = b"",
+    piecewise: bool = False,
 ) -> Callable[[Read], Analyzer]:
     """Declare the decorated function as the analyzer of the files that `reads` names."""
 
     def declare(read: Read) -> Analyzer:
         return Analyzer(
-            id=id, reads=reads, read=read, executables=executables, version=version, project=project, needle=needle
+            id=id,
+            reads=reads,
+            read=read,
+            executables=executables,
+            version=version,
+            project=project,
+            needle=needle,
+            piecewise=piecewise,
         )
 
     return declare

@@ -22,6 +22,7 @@ FORMAT = 3
 """Of the cached record; goes up with its layout."""
 ELF = b"\x7fELF"
 MIN_EXECUTABLE = 64
+OVERLAP_BYTES = 256
 PARTIAL_BYTES = 4 * 1024 * 1024
 
 
@@ -184,9 +185,11 @@ class LayerAnalysis:
             self.wanted_links[entry.path] = target
 
     def _analyze_entry(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
-        if entry.size_bytes > self.limits.file_bytes:
+        if entry.size_bytes > (self.limits.file_bytes if analyzers else self.limits.program_bytes):
             self.files[entry.path] = FileResult(entry.path)
-            if analyzers:
+            if analyzers and all(item.piecewise for item in analyzers):
+                self._in_pieces(entry, reader, analyzers)
+            elif analyzers:
                 self.gaps.add(
                     entry.path, f"file of {entry.size_bytes} bytes, at most {self.limits.file_bytes} are read"
                 )
@@ -202,6 +205,16 @@ class LayerAnalysis:
             return
         self.analyze(entry.path, content, entry.mode, analyzers)
 
+    def _in_pieces(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
+        if reader.peek(4) != ELF:
+            return
+        tail = b""
+        for piece in reader.stream():
+            self.analyze(entry.path, tail + piece, entry.mode, analyzers, partial=True)
+            if self.files[entry.path].found:
+                return
+            tail = piece[-OVERLAP_BYTES:]
+
     def _search(self, entry: TarEntry, pieces: Iterator[bytes]) -> None:
         """Look for the needles of analyzers in a program that is too large to hold."""
         for item in self.router.executables:
@@ -216,7 +229,12 @@ class LayerAnalysis:
     ) -> None:
         """Ask `analyzers` (and, for a program, those of executables) about one file."""
         result = self.files[path] = FileResult(path)
-        if content[:4] == ELF and len(content) >= MIN_EXECUTABLE and (mode & 0o111 or may_be_program(path)):
+        if (
+            not partial
+            and content[:4] == ELF
+            and len(content) >= MIN_EXECUTABLE
+            and (mode & 0o111 or may_be_program(path))
+        ):
             analyzers = [*analyzers, *(item for item in self.router.executables if item not in analyzers)]
         file = ImageFile(path, content, mode, partial, self.router.may_matter)
         deadline = time.monotonic() + self.limits.analysis_s

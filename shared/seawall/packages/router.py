@@ -10,6 +10,11 @@ from seawall.catalog import collect
 from seawall.domain.errors import ConfigError
 from seawall.packages.analyzer import Analyzer
 
+_DULL_FOLDERS = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/zoneinfo/", "usr/include/")
+_NEVER = frozenset(
+    ("py", "pyc", "h", "html", "gz", "js", "png", "svg", "hpp", "pm", "rb", "mo", "css", "ts", "map", "md")
+)
+"""Endings of files, most of what packages own, that no analyzer reads and that are no programs."""
 _BIN_FOLDERS = ("bin/", "sbin/", "libexec/")
 
 
@@ -69,9 +74,9 @@ class Router:
 
     def may_matter(self, path: str) -> bool:
         """Whether `path`, owned by an OS package, could also be found by another analyzer or run as a program."""
-        if path.startswith(("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/zoneinfo/")):
-            return False
         name = path.rpartition("/")[2]
+        if name.rpartition(".")[2] in _NEVER or path.startswith(_DULL_FOLDERS):
+            return False
         if "." not in name:
             return not path.startswith("usr/share/") and not path.startswith("etc/")
         return (

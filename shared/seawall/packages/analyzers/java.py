@@ -19,7 +19,7 @@ from seawall.packages.analyzer import Found, ImageFile, analyzer
 from seawall.packages.archives import BAD_ZIP, open_zip, read_member
 
 MAX_DEPTH = 6
-MAX_NESTED_BYTES = 64 * 1024 * 1024
+MAX_NESTED_BYTES = 48 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
 _ARCHIVES = (".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".lpkg", ".nar", ".kar")
 _NAME = re.compile(r"(.+?)[-_]v?(\d[0-9A-Za-z.+_-]*?)(?:-(?:sources|javadoc|tests|all|jar-with-dependencies|shaded))?$")
