@@ -252,8 +252,7 @@ def main() -> int:
         print(f"{'whole process':<48} {f'{ours:.2f} s, {our_memory:.0f} MiB':>26}")
         for name, binary, command, factor in (
             ("Syft", syft(), lambda path: [path, "scan", "-q", "-o", "json", target], 3),
-            ("Trivy", trivy(), lambda path: [path, "image", "-q", "--input", archive, "--scanners", "license", "--offline-scan",
-              "--format", "json", "--list-all-pkgs", "--cache-dir", folder / "trivy"], 2),
+            ("Trivy", trivy(), lambda path: [path, "image", "-q", "--input", archive, "--offline-scan", "--format", "cyclonedx", "--cache-dir", folder / "trivy"], 2),
         ):  # fmt: skip
             if binary is None:
                 print(f"{name}: not to be had here, left out")

@@ -26,6 +26,23 @@ class Region:
     flags: int = 0
 
 
+def section_names(content: bytes) -> bytes:
+    """Return the table of section names, NUL-separated; empty where there is none. Far cheaper than `Elf`."""
+    try:
+        order = "<" if content[5] == 1 else ">"
+        if content[4] == 2:
+            (shoff,) = struct.unpack_from(f"{order}Q", content, 40)
+            size, _, strndx = struct.unpack_from(f"{order}HHH", content, 58)
+            offset, length = struct.unpack_from(f"{order}QQ", content, shoff + strndx * size + 24)
+        else:
+            (shoff,) = struct.unpack_from(f"{order}I", content, 32)
+            size, _, strndx = struct.unpack_from(f"{order}HHH", content, 46)
+            offset, length = struct.unpack_from(f"{order}II", content, shoff + strndx * size + 16)
+    except (struct.error, IndexError):
+        return b""
+    return content[offset : offset + min(length, 1 << 20)] if shoff else b""
+
+
 class Elf:
     """A parsed file. Tables that are damaged are treated as absent: stripped programs have none either."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 from seawall.domain.errors import InputError
 from seawall.domain.packages import Gap
 from seawall.packages.analyzer import Found, ImageFile, analyzer
-from seawall.packages.elf import Elf
+from seawall.packages.elf import Elf, section_names
 
 MAGIC = b"\xff Go buildinf:"
 _INFO_START = bytes.fromhex("3077af0c9274080241e1c107e6d618e6")
@@ -30,6 +30,9 @@ def go_binary(file: ImageFile) -> Iterator[Found | Gap]:
         if not version:
             yield Gap(file.path, "Go program too large to be read, built before Go 1.18")
     else:
+        names = section_names(file.content)
+        if len(names) > 1 and b".go" not in names:
+            return  # some other compiler's program
         try:
             elf = Elf(file.content)
         except InputError as error:

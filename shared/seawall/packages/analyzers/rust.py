@@ -13,7 +13,7 @@ import msgspec
 from seawall.domain.errors import InputError
 from seawall.domain.packages import Gap
 from seawall.packages.analyzer import Found, ImageFile, analyzer
-from seawall.packages.elf import Elf
+from seawall.packages.elf import Elf, section_names
 
 MAX_LIST = 16 * 1024 * 1024
 
@@ -36,6 +36,8 @@ _DECODER = msgspec.json.Decoder(_List)
 @analyzer(id="rust-binary", executables=True)
 def rust_binary(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the crates that were compiled in; build-time ones are not in the program."""
+    if b".dep-v0" not in section_names(file.content):
+        return
     try:
         section = Elf(file.content).section(".dep-v0")
     except InputError:
