@@ -67,6 +67,8 @@ class Detection:
     threshold: int = 0
     distinct: str = "id"
     """Attribute whose different values count towards `threshold`."""
+    features: tuple[str, ...] = ()
+    """Families of learnt features that it reads: judged by the baselines, whose view it gets as its second argument."""
     catalogue: tuple[str, ...] = ()
     """Identifiers of the public catalogues that this analytic answers, as cross-references."""
     needs: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class Engine:
         default_time: datetime = EPOCH,
         windows: Windows[Any] | None = None,
     ) -> None:
-        self.rules: Rules = tuple(rule for rule in rules if rule.enabled)
+        self.rules: Rules = tuple(rule for rule in rules if rule.enabled and not rule.features)
         self.stats = EngineStats()
         self._knowledge = knowledge
         self._default_time = default_time

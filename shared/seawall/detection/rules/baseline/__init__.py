@@ -1,0 +1,1 @@
+"""Analytics that compare with what is usual; see `seawall.detection.baselines`."""

@@ -1,0 +1,1 @@
+"""Analytics over several events of one identity, and over alerts."""
