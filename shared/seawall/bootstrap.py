@@ -15,12 +15,12 @@ from seawall.settings import Settings, load_settings
 if TYPE_CHECKING:
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
-    from seawall.ports.advisories import Advisories
     from seawall.ports.clock import Clock
     from seawall.ports.outbox import Outbox
     from seawall.ports.publisher import BatchPublisher
     from seawall.ports.sensors import SensorAuthority
     from seawall.ports.signer import Signer
+    from seawall.vulnerability.advisory_file import AdvisoryFile
 
 
 def bootstrap(settings: Settings | None = None) -> Application:
@@ -48,6 +48,7 @@ def bootstrap(settings: Settings | None = None) -> Application:
 
 def _scanning(settings: Settings, clock: Clock) -> Scanning:
     from seawall.adapters.images.opening import open_layer_cache, open_registry, open_sources
+    from seawall.adapters.osv.file import mark_rescanned, open_rescanned
     from seawall.app.scanning import Scanning
 
     return Scanning(
@@ -58,6 +59,8 @@ def _scanning(settings: Settings, clock: Clock) -> Scanning:
         registry=cache(lambda: open_registry(settings)),
         signer=cache(lambda: configured_signer(settings)) if settings.attach_attestations else None,
         attestation_lifetime=timedelta(days=settings.attestation_ttl_days),
+        previous=lambda: open_rescanned(settings.effective_advisories),
+        rescanned=lambda: mark_rescanned(settings.effective_advisories),
     )
 
 
@@ -66,9 +69,9 @@ class AdvisoryOpener:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._open: tuple[tuple[int, int], Advisories] | None = None
+        self._open: tuple[tuple[int, int], AdvisoryFile] | None = None
 
-    def __call__(self) -> Advisories:
+    def __call__(self) -> AdvisoryFile:
         """Return the present advisory file.
 
         Raises:

@@ -33,6 +33,7 @@ from seawall.ports.store import PoisonRecord, ScanState, Store
 if TYPE_CHECKING:
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
+    from seawall.domain.findings import ImageReport
     from seawall.domain.images import ImagePushed
     from seawall.ports.sensors import SensorAuthority
 
@@ -248,6 +249,7 @@ class Application:
             raise
         for report in reports:
             changed = self.store.images.save(report)
+            self.store.index.put(report.digest, report.packages)
             if changed:
                 self._publish_image(report)
             held = self.store.images.attestation(report.digest)
@@ -332,8 +334,32 @@ class Application:
         """Do what is due by the clock."""
         if timer == "publish":
             self.publish()
+        elif timer == "rescan":
+            self.rescan()
         else:
             raise ConfigError(f"there is no timer {timer}")
+
+    def rescan(self) -> Any:
+        """Match stored packages against advisories that changed; publish and sign again where findings are others now."""
+        return self._scanning.rescan(self.store, self._rescanned)
+
+    def _rescanned(self, report: ImageReport) -> None:
+        self._publish_image(report)
+        for record in self._scanning.attest_again(report):
+            self.store.images.save_attestation(record)
+
+    def affected(self, name: str) -> dict[str, Any]:
+        """Which stored images have the vulnerability `name`: JSON values for API and console.
+
+        Raises:
+            NotFound: no advisory is called so.
+        """
+        from seawall.app.rescan import affected, document
+
+        advisories = self._scanning.advisories()
+        if not advisories.named(name):
+            raise NotFound(f"no advisory is called {name}")
+        return document(name, affected(name, advisories=advisories, index=self.store.index))
 
     def publish(self) -> Any:
         """Offer every due document of the outbox to its destination once."""

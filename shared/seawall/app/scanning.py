@@ -9,17 +9,19 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from seawall.domain.errors import Denied
+from seawall.domain.errors import Denied, SeawallError
 from seawall.domain.images import ImageReference
 from seawall.ports.clock import Clock
 from seawall.ports.store import AttestationRecord
 
 if TYPE_CHECKING:
+    from seawall.app.rescan import Rescanned
     from seawall.domain.findings import ImageReport
-    from seawall.ports.advisories import Advisories
     from seawall.ports.images import ImageSources, LayerCache
     from seawall.ports.registry import Registry
     from seawall.ports.signer import Signer
+    from seawall.ports.store import Store
+    from seawall.vulnerability.advisory_file import AdvisoryFile
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,15 @@ class Scanning:
     clock: Clock
     sources: Callable[[], ImageSources]
     cache: Callable[[], LayerCache | None]
-    advisories: Callable[[], Advisories]
+    advisories: Callable[[], AdvisoryFile]
     registry: Callable[[], Registry]
     signer: Callable[[], Signer] | None = None
     """None: findings are not attached to images."""
     attestation_lifetime: timedelta = timedelta(days=30)
+    previous: Callable[[], AdvisoryFile | None] = lambda: None
+    """The advisory file that stored findings agree with; None looks at every stored package."""
+    rescanned: Callable[[], None] = lambda: None
+    """Remembers that stored findings agree with the present advisory file."""
 
     def scan(self, reference: ImageReference) -> list[ImageReport]:
         """Return the report of every platform of the image.
@@ -85,6 +91,31 @@ class Scanning:
             AttestationRecord(item.digest, item.reference, item.referrer, item.key_id, item.created_at, item.expires_at)
             for item in attached
         ]
+
+    def attest_again(self, report: ImageReport) -> list[AttestationRecord]:
+        """Sign a stored report anew where its image lies in a registry; a registry that fails is tried at the next scan."""
+        from seawall.oci.references import parse_reference
+
+        try:
+            return self.attest(parse_reference(report.name), report)
+        except SeawallError as error:
+            log.warning("findings are not signed again", extra={"digest": report.digest, "reason": error.message})
+            return []
+
+    def rescan(self, store: Store, changed: Callable[[ImageReport], None]) -> Rescanned:
+        """Bring stored findings up to date with the present advisory file; see `seawall.app.rescan.rescan`."""
+        from seawall.app.rescan import rescan
+
+        done = rescan(
+            advisories=self.advisories(),
+            previous=self.previous(),
+            index=store.index,
+            images=store.images,
+            clock=self.clock,
+            changed=changed,
+        )
+        self.rescanned()
+        return done
 
     def is_stale(self, record: AttestationRecord, now: datetime) -> bool:
         """Whether less than a third of the attestation's life is left."""

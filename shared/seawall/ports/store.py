@@ -12,6 +12,7 @@ from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
 from seawall.ports.correlation import Carry
+from seawall.ports.inventory_index import InventoryIndex
 from seawall.ports.outbox import Outbox
 from seawall.ports.sensors import SensorStore
 
@@ -73,6 +74,9 @@ class ImageStore(Protocol):
 
     def report(self, digest: str) -> ImageReport | None:
         """The report of one image."""
+
+    def names(self, digests: Sequence[str]) -> dict[str, str]:
+        """Names of images by digest; those that are not stored are left out. At most some hundreds at once."""
 
     def summaries(self, limit: int = 100, offset: int = 0) -> list[ImageSummary]:
         """Images, most severe findings first."""
@@ -180,6 +184,8 @@ class Store(Protocol):
 
     @property
     def images(self) -> ImageStore: ...
+    @property
+    def index(self) -> InventoryIndex: ...
     @property
     def alerts(self) -> AlertStore: ...
     @property

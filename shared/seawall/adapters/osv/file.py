@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -66,6 +67,33 @@ def check_signature(file: AdvisoryFile, public_key_pem: str) -> None:
             f"the advisory file {file.id} is not signed by the expected key",
             hint="get it again from its source, or check the key",
         )
+
+
+def open_rescanned(path: Path) -> AdvisoryFile | None:
+    """The advisory file that the last rescan looked at; None if there was none or it is of another format."""
+    try:
+        return open_file(_rescanned(path))
+    except (ConfigError, CorruptAdvisoryFile):
+        return None
+
+
+def mark_rescanned(path: Path) -> None:
+    """Remember that stored findings agree with this file now. The bytes are shared, not copied, where the disk can."""
+    kept = _rescanned(path)
+    fresh = kept.with_suffix(".new")
+    try:
+        fresh.unlink(missing_ok=True)
+        try:
+            os.link(path, fresh)
+        except OSError:
+            shutil.copyfile(path, fresh)
+        fresh.replace(kept)
+    except OSError as error:
+        raise ConfigError(f"{kept} cannot be written: {error.strerror}") from error
+
+
+def _rescanned(path: Path) -> Path:
+    return path.with_name(f".{path.name}.rescanned")
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -101,6 +102,12 @@ class SqlImages:
         findings.sort(key=lambda item: (-item.priority, -item.severity, item.id, item.purl, item.path))
         document = row.document | {"findings": (), "scanned_at": row.scanned_at}
         return from_document(document | {"findings": [to_document(item) for item in findings]}, ImageReport)
+
+    def names(self, digests: Sequence[str]) -> dict[str, str]:
+        """See the port."""
+        with self._db.read() as connection:
+            query = sa.select(image.c.digest, image.c.name).where(image.c.digest.in_(digests))
+            return {row.digest: row.name for row in connection.execute(query)}
 
     def summaries(self, limit: int = 100, offset: int = 0) -> list[ImageSummary]:
         """See the port."""

@@ -7,6 +7,7 @@ from seawall.adapters.sql.assessments import SqlAssessments
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.images import SqlImages
 from seawall.adapters.sql.incidents import SqlIncidents
+from seawall.adapters.sql.inventory_index import SqlInventoryIndex
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
@@ -20,6 +21,7 @@ class SqlStore:
         self.database = Database(url)
         migrate(self.database)
         self.images = SqlImages(self.database)
+        self.index = SqlInventoryIndex(self.database)
         self.alerts = SqlAlerts(self.database)
         self.incidents = SqlIncidents(self.database)
         self.assessments = SqlAssessments(self.database)
