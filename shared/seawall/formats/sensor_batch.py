@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import inspect
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -264,8 +265,13 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "properties": {"header": header, "payload": payload},
         "required": ["header", "payload"],
-        "$defs": dict(sorted(definitions.items())),
+        "$defs": {name: _undented(definitions[name]) for name in sorted(definitions)},
     }
+
+
+def _undented(schema: dict[str, Any]) -> dict[str, Any]:
+    """The descriptions are docstrings, which Python 3.13 keeps without their indentation and 3.11 with it."""
+    return schema | ({"description": inspect.cleandoc(schema["description"])} if "description" in schema else {})
 
 
 def _split(body: bytes) -> tuple[Header, bytes, bytes, bytes]:
