@@ -72,6 +72,7 @@ def make_image(folder: Path, limit: int) -> Path:
     print(
         f"image: {len(layer) / MIB:.0f} MiB in one layer, {len(next(iter(made.blobs.values()))) / MIB:.0f} MiB as gzip"
     )
+    made.write(folder / "layout")  # Trivy reads no OCI archives
     return made.archive(folder / "image.tar")
 
 
@@ -252,7 +253,7 @@ def main() -> int:
         print(f"{'whole process':<48} {f'{ours:.2f} s, {our_memory:.0f} MiB':>26}")
         for name, binary, command, factor in (
             ("Syft", syft(), lambda path: [path, "scan", "-q", "-o", "json", target], 3),
-            ("Trivy", trivy(), lambda path: [path, "image", "-q", "--input", archive, "--offline-scan", "--format", "cyclonedx", "--cache-dir", folder / "trivy"], 2),
+            ("Trivy", trivy(), lambda path: [path, "image", "-q", "--input", folder / "layout", "--offline-scan", "--format", "cyclonedx", "--cache-dir", folder / "trivy"], 2),
         ):  # fmt: skip
             if binary is None:
                 print(f"{name}: not to be had here, left out")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/-]*").fullmatch
 _PYPI_RUNS = re.compile(r"[-_.]+")
 _LOWER_NAMES = frozenset(("apk", "bitnami", "composer", "github", "npm"))
-_LOWER_NAMESPACES = frozenset(("apk", "composer", "github"))
+_LOWER_NAMESPACES = frozenset(("apk", "composer", "github", "pypi"))
 
 
 def _quoted(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import IO
 from seawall.domain.packages import Gap
 from seawall.packages.analyzer import Found, ImageFile, analyzer
 from seawall.packages.archives import BAD_ZIP, open_zip, read_member
+from seawall.packages.java_groups import known_group
 
 MAX_DEPTH = 6
 MAX_NESTED_BYTES = 48 * 1024 * 1024
@@ -145,7 +146,7 @@ def _by_manifest(fields: dict[str, str], name: str) -> tuple[str, str, str] | No
     artifact = match.group(1) if match else ""
     if not artifact:
         artifact = title if _COORDINATE.fullmatch(title) and " " not in title else stem
-    group = fields.get("implementation-vendor-id", "")
+    group = known_group(artifact) or fields.get("implementation-vendor-id", "")
     if not _COORDINATE.fullmatch(group):
         group = _group(bundle or module or (title if "." in title else ""), artifact)
     # Spring and Jenkins name the group in the file name of unpacked repositories: org.x.y.artifact-1.0.jar
