@@ -59,6 +59,8 @@ class Detection:
     """Where the call came from: listed (a threat list), public, cloud (a provider's public range), private. Empty = any."""
     impersonated: bool | None = None
     """Only requests with (True) or without (False) impersonation headers."""
+    enriched: bool = False
+    """Only records that a log pipeline before us added findings to."""
     operations: tuple[str, ...] = ()
     """Cloud operations or registry actions, lower case, exact. Empty = any."""
     window: timedelta | None = None

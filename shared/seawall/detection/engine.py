@@ -123,6 +123,8 @@ class Engine:
             traits |= 16 if code in (401, 403) else 32
         if event.impersonated is not None:
             traits |= 64
+        if event.enrichment:
+            traits |= 2048
         addresses = event.source_ips
         if addresses:
             knowledge = self._knowledge or context()
@@ -258,6 +260,8 @@ def _could_match(rule: Detection, key: tuple[str, str, str, int]) -> bool:
     if outcome not in rule.outcomes:
         return False
     if rule.impersonated is not None and rule.impersonated is not bool(traits & 64):
+        return False
+    if rule.enriched and not traits & 2048:
         return False
     return not rule.origins or any(traits & _ORIGIN_BITS[origin] for origin in rule.origins)
 

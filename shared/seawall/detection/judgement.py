@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from seawall.detection.context import context
 from seawall.detection.engine import caller_kind
-from seawall.detection.workloads import PodView
+from seawall.detection.workloads import PodView, repository
 from seawall.domain.alerts import Entity, EntityKind, Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -70,6 +72,8 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
     by_kubelet = pod.is_mirror and caller_kind(event.actor) == "node"
     if known and (by_loop or by_kubelet or may(event, "deploy") or may(event, "system-workloads")):
         return Severity.INFORMATIONAL, [known]
+    if known and pod.images and all(is_vendor_image(image) for image in pod.images) and not has_own_command(pod):
+        return min(base, Severity.LOW), [f"{known}, from its vendor's own registry"]
     if by_loop and knowledge.is_system(pod.namespace):
         return min(base, Severity.LOW), ["a control loop of the cluster created it in a platform namespace"]
     if by_loop and pod.owner_kind == "DaemonSet":
@@ -83,6 +87,24 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
         severity = max(severity, Severity.MEDIUM)
         reasons.append("placed in a platform namespace")
     return severity, reasons
+
+
+PLATFORM_REGISTRIES = (
+    "registry.k8s.io/", "k8s.gcr.io/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
+    "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",
+    "602401143452.dkr.ecr.us-west-2.amazonaws.com/", "602401143452.dkr.ecr.us-east-1.amazonaws.com/",
+)  # fmt: skip
+"""Repositories that only a platform's vendor can push to, whole path segments."""
+
+
+def is_vendor_image(image: str) -> bool:
+    """True for an image from a repository that only a platform's vendor can push to."""
+    return repository(image).startswith(PLATFORM_REGISTRIES)
+
+
+def has_own_command(pod: PodView) -> bool:
+    """True when a container runs a shell: a vendor's image proves nothing then."""
+    return any(re.search(r"(^|[/ ])(ba|da|z|a)?sh( |$)", container.command_line) for container in pod.containers)
 
 
 def pod_match(event: AuditEvent, pod: PodView, base: Severity, what: str) -> Match:

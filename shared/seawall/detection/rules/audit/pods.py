@@ -5,7 +5,7 @@ from __future__ import annotations
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, may, pod_match, who
+from seawall.detection.judgement import grade, has_own_command, is_vendor_image, may, pod_match, who
 from seawall.detection.workloads import (
     POD_CHANGES,
     WRITES,
@@ -14,7 +14,6 @@ from seawall.detection.workloads import (
     at,
     mapping,
     pod_of,
-    repository,
     text,
 )
 from seawall.domain.alerts import Match
@@ -382,17 +381,27 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
     knowledge = context()
     if not knowledge.is_system(namespace):
         return None
-    if any(may(event, power) for power in ("control-loops", "system-workloads")):
+    if may(event, "system-workloads"):
         return None
     pod = pod_of(event)
     kind = caller_kind(event.actor)
+    if may(event, "control-loops"):
+        if pod is None or event.resource != "pods" or knowledge.allowances.known_workload(namespace, pod.workload):
+            return None
+        return Match(
+            f"A control loop created pod {pod.name} of {pod.workload} in the platform namespace {namespace}",
+            severity=Severity.INFORMATIONAL,
+            reasons=("not a component known here; its workload is judged itself",),
+            key=f"workload|{namespace}|{pod.workload}",
+        )
     if kind == "node" and (pod is None or pod.is_mirror):
         return None
     name = pod.workload if pod is not None else event.name
     base = Severity.MEDIUM
     if event.resource in ("pods", "pods/ephemeralcontainers") and pod is not None and pod.images:
-        own = [image for image in pod.images if not repository(image).startswith(PLATFORM_REGISTRIES)]
-        if not own and kind in ("service_account", "system"):
+        known = knowledge.allowances.known_workload(namespace, name)
+        vendor = all(map(is_vendor_image, pod.images)) and not has_own_command(pod)
+        if vendor and (known or kind in ("service_account", "system")):
             base = Severity.LOW
     severity, reasons = grade(event, base)
     return Match(
@@ -401,11 +410,3 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         reasons=tuple(reasons),
         key=f"workload|{namespace}|{name}",
     )
-
-
-PLATFORM_REGISTRIES = (
-    "registry.k8s.io/", "k8s.gcr.io/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
-    "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",
-    "602401143452.dkr.ecr.us-west-2.amazonaws.com/", "602401143452.dkr.ecr.us-east-1.amazonaws.com/",
-)  # fmt: skip
-"""Repositories that only a platform's vendor can push to, whole path segments."""
