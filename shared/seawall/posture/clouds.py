@@ -21,6 +21,9 @@ ROLE_ASSIGNMENT: Final = "Microsoft.Authorization/roleAssignments"
 PRICING: Final = "Microsoft.Security/pricings"
 EXTENSION: Final = "Microsoft.KubernetesConfiguration/extensions"
 ARC: Final = "Microsoft.Kubernetes/connectedClusters"
+ASSESSMENT: Final = "Microsoft.Security/assessments"
+ACR_TOKEN: Final = "Microsoft.ContainerRegistry/registries/tokens"  # noqa: S105 - a resource type
+ACR_CACHE: Final = "Microsoft.ContainerRegistry/registries/cacheRules"
 EKS: Final = "AWS::EKS::Cluster"
 EKS_GROUP: Final = "AWS::EKS::Nodegroup"
 EKS_ADDON: Final = "AWS::EKS::Addon"
@@ -37,7 +40,20 @@ ARTIFACTS: Final = "artifactregistry.googleapis.com/Repository"
 FIREWALL: Final = "compute.googleapis.com/Firewall"
 
 _ARM: Final = {
-    name.lower(): name for name in (AKS, AKS_POOL, ACR, DIAGNOSTICS, ROLE_ASSIGNMENT, PRICING, EXTENSION, ARC)
+    name.lower(): name
+    for name in (
+        AKS,
+        AKS_POOL,
+        ACR,
+        ACR_TOKEN,
+        ACR_CACHE,
+        DIAGNOSTICS,
+        ROLE_ASSIGNMENT,
+        PRICING,
+        ASSESSMENT,
+        EXTENSION,
+        ARC,
+    )
 }
 _AZURE_ID: Final = re.compile(r"/providers/(Microsoft\.[\w.]+)/(\w+)/[^/]+(?:/(\w+)/[^/]+)?$", re.IGNORECASE)
 _CLOUD_FORMATION: Final = frozenset({EKS, EKS_GROUP, EKS_ADDON, EKS_ENTRY, FARGATE, ECR, LAUNCH_TEMPLATE, IAM_ROLE})
@@ -76,7 +92,7 @@ def _resources(value: dict[str, Any], depth: int) -> Found:
     elif any(text(mapping(item).get("Type")).startswith("AWS::") for item in mapping(value.get("Resources")).values()):
         yield from _cloud_formation(value)
     elif isinstance(value.get("resources"), list | dict) and "$schema" in value:
-        yield from _arm_template(value["resources"], 0)
+        yield from _arm_template(_defaulted(value["resources"], _defaults(value)), 0)
     elif arm := _arm_kind(value):
         yield from _arm_resource(arm, value)
     else:
@@ -123,6 +139,33 @@ def _arm_resource(kind: str, value: dict[str, Any]) -> Found:
         body = {key: item for key, item in value.items() if key in _ARM_TOP}
         body["properties"] = {key: item for key, item in value.items() if key not in _ARM_TOP}
     yield kind, text(value.get("name")) or text(value.get("id")).rsplit("/", 1)[-1], body
+
+
+_PARAMETER: Final = re.compile(r"^\[(parameters|variables)\('([\w-]+)'\)\]$")
+
+
+def _defaults(template: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """Return the default values of a template's parameters, and its variables."""
+    found: dict[tuple[str, str], Any] = {}
+    for name, item in mapping(template.get("parameters")).items():
+        if "defaultValue" in mapping(item):
+            found["parameters", str(name)] = item["defaultValue"]
+    for name, item in mapping(template.get("variables")).items():
+        found["variables", str(name)] = item
+    return found
+
+
+def _defaulted(value: Any, defaults: dict[tuple[str, str], Any], depth: int = 0) -> Any:
+    """Return a part of a template with whole-value references replaced by their defaults."""
+    if depth > 60:
+        return value
+    if isinstance(value, str) and (match := _PARAMETER.match(value)) and (match[1], match[2]) in defaults:
+        return defaults[match[1], match[2]]
+    if isinstance(value, list):
+        return [_defaulted(item, defaults, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {key: _defaulted(item, defaults, depth + 1) for key, item in value.items()}
+    return value
 
 
 def _arm_template(resources: Any, depth: int) -> Found:

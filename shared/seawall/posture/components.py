@@ -108,6 +108,9 @@ def components(world: World) -> dict[str, list[Component]]:
         for workload in world.workloads:
             for component in _of_workload(workload):
                 found[component.name].append(component)
+        for obj in world.of("ConfigMap"):
+            for component in _of_config_map(obj):
+                found[component.name].append(component)
         for obj in world.of(
             "KubeletInfo",
             "ControlPlaneInfo",

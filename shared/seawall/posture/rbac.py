@@ -102,17 +102,15 @@ def binding_of(obj: Obj, world: World) -> Binding:
 
 
 def holders_of(role: Obj, world: World) -> list[Subject] | None:
-    """Return the subjects outside the system that a role is bound to; None when no binding was collected at all."""
-    bindings = all_bindings(world)
-    if not bindings:
-        return None
+    """Return the subjects outside the system that a role is bound to; None when no binding names the role."""
     if world not in _HOLDERS:
-        found: dict[int, list[Subject]] = defaultdict(list)
-        for binding in bindings:
+        found: dict[int, list[Subject]] = {}
+        for binding in all_bindings(world):
             if binding.role is not None:
-                found[id(binding.role)] += [subject for subject in binding.subjects if not is_system(subject)]
+                subjects = [subject for subject in binding.subjects if not is_system(subject)]
+                found.setdefault(id(binding.role), []).extend(subjects)
         _HOLDERS[world] = found
-    return _HOLDERS[world].get(id(role), [])
+    return _HOLDERS[world].get(id(role))
 
 
 def bindings_of(world: World) -> dict[Subject, list[Binding]]:
@@ -154,8 +152,8 @@ OPEN_GROUPS: Final = frozenset(
 
 
 def is_bootstrap(obj: Obj) -> bool:
-    """Whether the API server made the role or binding itself."""
-    return obj.labels.get(BOOTSTRAP) == "rbac-defaults"
+    """Whether the API server, or GKE's add-on manager (names `gce:...`), made the role or binding itself."""
+    return obj.labels.get(BOOTSTRAP) == "rbac-defaults" or obj.name.startswith("gce:")
 
 
 def matches(rule: dict[str, Any], verbs: frozenset[str], groups: frozenset[str], resources: frozenset[str]) -> bool:

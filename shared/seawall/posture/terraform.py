@@ -279,6 +279,7 @@ def _eks(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
                 ),
             },
             "deletionProtection": _bool(body.get("deletion_protection")),
+            "_planned": body.get("version") is None,
             "upgradePolicy": {"supportType": upgrade.get("support_type")} if upgrade else None,
         }
     )

@@ -383,6 +383,8 @@ KNOWN_FLAWS: Final = (
     ("CVE-2022-3172", "kube-apiserver", ((1, 23, 0), (1, 23, 11))),
     ("CVE-2022-3172", "kube-apiserver", ((1, 24, 0), (1, 24, 5))),
     ("CVE-2022-3172", "kube-apiserver", ((1, 25, 0), (1, 25, 1))),
+    ("CVE-2021-25742", "nginx-controller", ((0, 0, 0), (0, 49, 1))),
+    ("CVE-2021-25742", "nginx-ingress-controller", ((0, 0, 0), (0, 49, 1))),
     ("CVE-2025-1974", "ingress-nginx/controller", ((0, 0, 0), (1, 11, 5))),
     ("CVE-2025-1974", "ingress-nginx/controller", ((1, 12, 0), (1, 12, 1))),
     ("CVE-2022-24348", "argoproj/argocd", ((0, 0, 0), (2, 1, 9))),
@@ -391,6 +393,16 @@ KNOWN_FLAWS: Final = (
     ("CVE-2022-47633", "kyverno/kyverno", ((1, 8, 3), (1, 8, 5))),
 )
 """Flaw, component, and the range from (included) to (excluded) that has it. Sources: the projects' advisories."""
+
+
+_IMAGES: Final = (
+    "ingress-nginx/controller",
+    "nginx-controller",
+    "nginx-ingress-controller",
+    "argoproj/argocd",
+    "grafana/grafana",
+    "kyverno/kyverno",
+)
 
 
 def version_of(raw: str) -> tuple[int, int, int] | None:
@@ -432,8 +444,8 @@ def known_flaws(_: Cluster, world: World) -> Iterator[Finding]:
     for workload in world.workloads:
         for container in workload.containers:
             looked = True
-            for component in ("ingress-nginx/controller", "argoproj/argocd", "grafana/grafana", "kyverno/kyverno"):
-                if container.image.repository.endswith(component):
+            for component in _IMAGES:
+                if f"/{container.image.repository}".endswith(f"/{component}"):
                     for name in flaws(component, container.image.tag):
                         yield fail(
                             f"{container.path}.image", container.image.raw, f"without {name}", name, name, workload.obj

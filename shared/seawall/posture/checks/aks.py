@@ -303,6 +303,8 @@ def system_pools(obj: Obj, _: World) -> Iterator[Finding]:
                 "CriticalAddonsOnly=true:NoSchedule",
                 part=text(pool.get("name")),
             )
+    if obj.kind == AKS and not any(True for _ in pools(obj)):
+        yield fail("properties.agentPoolProfiles", None, "a system pool with CriticalAddonsOnly=true:NoSchedule")
 
 
 @check("AK-27", on=(AKS, AKS_POOL))

@@ -104,7 +104,8 @@ def supported_version(obj: Obj, world: World) -> Iterator[Finding]:
     raw = text(obj.body.get("version"))
     minor = minor_of(raw)
     if minor is None:
-        yield unknown("the version is not told", "version")
+        if obj.body.get("_planned") is not True:
+            yield unknown("the version is not told", "version")
         return
     end = STANDARD_UNTIL.get(minor)
     if minor < min(STANDARD_UNTIL) or (end is not None and world.today > date.fromisoformat(end)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
@@ -39,11 +40,20 @@ def fixed_tag(workload: Workload, world: World) -> Iterator[Finding]:
             )
 
 
-@check("WL-043", on=Workload)
-def digest_pinned(workload: Workload, _: World) -> Iterator[Finding]:
-    """Images are named with `@sha256:`."""
+_DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$")
+"""Source: OCI image-spec, descriptor.md, "digests": an algorithm and at least 32 hex digits."""
+
+
+@check("WL-043", on=Workload, exempt=())
+def digest_pinned(workload: Workload, world: World) -> Iterator[Finding]:
+    """Images are named with a whole digest; repositories in `exempt` are left out."""
+    exempt = world.parameter("WL-043", "exempt", ())
     for container in workload.containers:
-        if not container.image.digest.startswith("sha256:"):
+        if exempt and any(
+            comes_from(container.image, entry) or container.image.raw.startswith(entry) for entry in exempt
+        ):
+            continue
+        if not _DIGEST.match(container.image.digest):
             yield in_container(container, "image", container.image.raw, "@sha256:...")
 
 

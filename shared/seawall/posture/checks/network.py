@@ -171,6 +171,8 @@ def pod_covered(workload: Workload, world: World) -> Iterator[Finding]:
 @check("NW-003", on="NetworkPolicy")
 def allows_all(obj: Obj, _: World) -> Iterator[Finding]:
     """Rules without peers and ports, and address blocks that mean every address."""
+    if obj.spec and not {"podSelector", "policyTypes", "ingress", "egress"} & set(obj.spec):
+        yield fail("spec", sorted(obj.spec), "a selector and rules", "the policy says nothing")
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for index, rule in enumerate(sequence(obj.spec.get(direction))):
             at = f"spec.{direction}[{index}]"
@@ -404,19 +406,24 @@ def ingress_host(obj: Obj, _: World) -> Iterator[Finding]:
 
 @check("NW-012", on="Ingress")
 def unique_host(obj: Obj, world: World) -> Iterator[Finding]:
-    """Host and path of another Ingress in another namespace."""
-    own = set(_places(obj))
-    for other in world.of("Ingress"):
-        if other is not obj and other.in_namespace != obj.in_namespace:
-            for host, path in own & set(_places(other)):
-                if host:
-                    yield fail(
-                        "spec.rules",
-                        f"{host}{path}",
-                        "a host of its own",
-                        f"also claimed by {other.in_namespace}/{other.name}",
-                        f"{other.in_namespace}/{other.name} {host}{path}",
-                    )
+    """Host and path of another Ingress; a canary of ingress-nginx shares them on purpose."""
+    if world not in _PLACES:
+        index: dict[tuple[str, str], list[Obj]] = defaultdict(list)
+        for other in world.of("Ingress"):
+            if text(other.annotations.get("nginx.ingress.kubernetes.io/canary")) != "true":
+                for place in set(_places(other)):
+                    index[place].append(other)
+        _PLACES[world] = index
+    for host, path in set(_places(obj)):
+        others = [other for other in _PLACES[world].get((host, path), ()) if other is not obj]
+        if host and others and text(obj.annotations.get("nginx.ingress.kubernetes.io/canary")) != "true":
+            first = f"{others[0].in_namespace}/{others[0].name}"
+            yield fail(
+                "spec.rules", f"{host}{path}", "a host of its own", f"also claimed by {first}", f"{first} {host}{path}"
+            )
+
+
+_PLACES: WeakKeyDictionary[World, dict[tuple[str, str], list[Obj]]] = WeakKeyDictionary()
 
 
 def _places(obj: Obj) -> Iterator[tuple[str, str]]:

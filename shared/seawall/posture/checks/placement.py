@@ -323,12 +323,19 @@ def _serving(obj: Obj) -> tuple[int, str] | None:
     return REMOVED.get((obj.api_version, obj.kind))
 
 
-@check("WL-067", on=tuple(sorted({kind for _, kind in REMOVED})))
+DEPRECATED_BEFORE: Final = 3
+"""Minor versions between the deprecation of a beta API and its end. Source: Kubernetes deprecation policy."""
+
+
+@check("WL-067", by=None, on=tuple(sorted({kind for _, kind in REMOVED})))
 def served_api(obj: Obj, world: World) -> Iterator[Finding]:
     """Pairs of apiVersion and kind that are, or soon will be, no longer served."""
     found = _serving(obj)
     if found is not None:
         minor, instead = found
+        by = world.parameter("WL-067", "by", None)
+        if (by is not None and minor > by) or (world.minor is not None and world.minor < minor - DEPRECATED_BEFORE):
+            return
         at = "gone" if world.minor is None or world.minor >= minor else "deprecated"
         yield fail("apiVersion", obj.api_version, instead, f"{at}: not served from 1.{minor}")
 
@@ -360,10 +367,40 @@ def sandbox_complete(obj: Obj, world: World) -> Iterator[Finding]:
             allowed = world.parameter("WL-080", "allowed", ()) or world.parameter("WL-045", "allowed", ())
             if allowed and not any(comes_from(container.image, entry) for entry in allowed):
                 yield in_container(container, "image", container.image.raw, {"one of": list(allowed)})
-            if not container.image.digest and container.image.tag in ("", "latest"):
+            if not container.image.digest and container.image.tag.lower() in FLOATING:
                 yield in_container(container, "image", container.image.raw, "a version or a digest", "the tag can move")
     if obj.kind == "SandboxTemplate":
         yield from _sandbox_egress(obj)
+
+
+FLOATING: Final = frozenset(
+    {
+        "",
+        "latest",
+        "dev",
+        "develop",
+        "nightly",
+        "main",
+        "master",
+        "edge",
+        "canary",
+        "stable",
+        "snapshot",
+        "head",
+        "rolling",
+        "staging",
+        "prod",
+        "production",
+        "test",
+        "beta",
+        "alpha",
+        "current",
+        "testing",
+        "unstable",
+        "mainline",
+    }
+)
+"""Tags that name a moving target."""
 
 
 def _sandbox_egress(obj: Obj) -> Iterator[Finding]:

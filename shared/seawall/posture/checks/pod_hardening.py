@@ -144,8 +144,10 @@ def run_as_non_root(workload: Workload, world: World) -> Iterator[Finding]:
 @check("WL-005", on=Workload, least=10000)
 def high_ids(workload: Workload, world: World) -> Iterator[Finding]:
     """Effective `runAsUser` and `runAsGroup` are high enough not to be an account of the host."""
-    if workload.windows:
-        yield not_applicable("Windows pod")
+    if workload.windows or workload.spec.get("hostUsers") is False:
+        yield not_applicable(
+            "Windows pod" if workload.windows else "a user namespace of its own: its ids are no ids of the host"
+        )
         return
     least = world.parameter("WL-005", "least", 10000)
     for container in workload.containers:

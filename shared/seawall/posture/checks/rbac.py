@@ -224,10 +224,13 @@ def _check_of(grant: Grant) -> Check:
         if obj.kind in {"RoleBinding", "ClusterRoleBinding"}:
             yield from _at_binding(grant, obj, world)
             return
-        if is_bootstrap(obj):
+        holders = holders_of(obj, world)
+        if grant.id == "RB-021" and obj.name == "system:aggregate-to-edit":
+            yield from _edits_endpoints(obj)
+        elif is_bootstrap(obj) or (obj.kind == "ClusterRole" and obj.name in BUILT_IN):
             yield not_applicable("a role of Kubernetes itself: judged where it is bound")
-        elif holders_of(obj, world):
-            yield not_applicable("judged at its bindings")
+        elif holders is not None:
+            yield not_applicable("judged at its bindings" if holders else "bound to the system only")
         elif world.is_cluster and all_bindings(world):
             yield not_applicable("bound to nobody")
         else:
@@ -238,6 +241,17 @@ def _check_of(grant: Grant) -> Check:
                     )
 
     return Check(grant.id, ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"), run, grant.about, table=grant)
+
+
+def _edits_endpoints(obj: Obj) -> Iterator[Finding]:
+    """Clusters that were made before 1.22 let everyone who may edit change endpoints (CVE-2021-25740)."""
+    for index, rule in enumerate(mappings(obj.body.get("rules"))):
+        if {"endpoints", "endpointslices"} & set(texts(rule.get("resources"))) and not WRITE.isdisjoint(
+            texts(rule.get("verbs"))
+        ):
+            yield fail(
+                f"rules[{index}].resources", rule.get("resources"), "without endpoints", "CVE-2021-25740", "endpoints"
+            )
 
 
 def _at_binding(grant: Grant, obj: Obj, world: World) -> Iterator[Finding]:
@@ -276,6 +290,9 @@ def _to_whom(subjects: list[Subject] | None) -> str:
 def cluster_admins(obj: Obj, world: World) -> Iterator[Finding]:
     """Bindings of `cluster-admin`, or of a role that allows everything, to subjects outside the system."""
     binding = binding_of(obj, world)
+    if obj.name.startswith("gce:"):
+        yield not_applicable("made by GKE")
+        return
     everything = binding.role_name == "cluster-admin" or any(is_everything(rule) for rule in binding.rules)
     if not everything:
         return
@@ -297,12 +314,12 @@ def cluster_admins(obj: Obj, world: World) -> Iterator[Finding]:
 @check("RB-003", on=("Role", "ClusterRole"))
 def wildcards(obj: Obj, world: World) -> Iterator[Finding]:
     """`*` in verbs, resources or apiGroups of a rule."""
-    if is_bootstrap(obj) or obj.name in BUILT_IN:
+    if is_bootstrap(obj) or (obj.kind == "ClusterRole" and obj.name in BUILT_IN):
         yield not_applicable("a role of Kubernetes itself")
         return
     holders = holders_of(obj, world)
-    if holders is not None and not holders and world.is_cluster:
-        yield not_applicable("bound to nobody")
+    if not holders and (holders is not None or (world.is_cluster and all_bindings(world))):
+        yield not_applicable("bound to nobody outside the system")
         return
     for index, rule in enumerate(mappings(obj.body.get("rules"))):
         for name in ("verbs", "resources", "apiGroups"):

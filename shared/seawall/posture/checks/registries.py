@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail, manual, not_applicable, unknown
-from seawall.posture.clouds import ACR, ARTIFACTS, ECR, ECR_REGISTRY, PRICING, ROLE_ASSIGNMENT, is_unresolved
+from seawall.posture.clouds import (
+    ACR,
+    ACR_CACHE,
+    ACR_TOKEN,
+    ARTIFACTS,
+    ASSESSMENT,
+    ECR,
+    ECR_REGISTRY,
+    PRICING,
+    ROLE_ASSIGNMENT,
+    is_unresolved,
+)
 from seawall.posture.fields import FieldControl, Op, Rule
 from seawall.posture.objects import Obj, as_items, dig, mapping, mappings, sequence, text, texts, truth
 from seawall.posture.terraform import policy_document
@@ -93,7 +104,7 @@ def registry_policies(obj: Obj, world: World) -> Iterator[Finding]:
             yield fail(f"properties.policies.{name}.status", state, POLICIES.get(name, "enabled"), part=name)
 
 
-@check("RG-07", on=(ACR, "Microsoft.ContainerRegistry/registries/tokens"))
+@check("RG-07", on=(ACR, ACR_TOKEN))
 def tokens(obj: Obj, _: World) -> Iterator[Finding]:
     """Repository tokens are disabled, and ARM tokens are not accepted."""
     if obj.kind != ACR:
@@ -110,7 +121,7 @@ def tokens(obj: Obj, _: World) -> Iterator[Finding]:
         )
 
 
-@check("RG-08", on=(ACR, PRICING, "Microsoft.Security/assessments", "ClusterDescribe"))
+@check("RG-08", on=(ACR, PRICING, ASSESSMENT, "ClusterDescribe"))
 def scanning(obj: Obj, world: World) -> Iterator[Finding]:
     """The Containers plan of Defender, the cluster's Defender profile, or findings of another scanner."""
     if obj.kind == PRICING:
@@ -127,7 +138,7 @@ def scanning(obj: Obj, world: World) -> Iterator[Finding]:
                 dig(obj.body, "data.properties.securityProfile.defender.securityMonitoring.enabled"),
                 True,
             )
-    elif obj.kind == "Microsoft.Security/assessments":
+    elif obj.kind == ASSESSMENT:
         status = text(dig(obj.body, "properties.status.code"))
         if status == "Unhealthy":
             yield fail("properties.status.code", status, "Healthy", text(dig(obj.body, "properties.displayName")))
@@ -323,7 +334,7 @@ def artifact_public(obj: Obj, _: World) -> Iterator[Finding]:
                 )
 
 
-@check("RG-18", on=("Microsoft.ContainerRegistry/registries/cacheRules", "AWS::ECR::PullThroughCacheRule"), approved=())
+@check("RG-18", on=(ACR_CACHE, "AWS::ECR::PullThroughCacheRule"), approved=())
 def upstreams(obj: Obj, world: World) -> Iterator[Finding]:
     """Upstream registries of cache and pull-through rules, against the list `approved`."""
     upstream = text(_properties(obj).get("sourceRepository")) or text(obj.body.get("upstreamRegistryUrl"))

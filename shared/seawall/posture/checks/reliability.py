@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail, not_applicable
@@ -106,7 +106,6 @@ def survives_loss(subject: Workload | Obj, world: World) -> Iterator[Finding]:
         return
     if count < least:
         yield fail("spec.replicas", subject.obj.spec.get("replicas"), f"at least {least}")
-        return
     budgets = world.in_namespace("PodDisruptionBudget", subject.namespace)
     if not any(selects(budget.spec.get("selector"), subject.labels) for budget in budgets):
         yield Finding(Status.FAIL, "", None, "a PodDisruptionBudget", "no disruption budget selects the pods", "budget")
@@ -147,6 +146,16 @@ def spread(workload: Workload, world: World) -> Iterator[Finding]:
     if workload.kind not in SCALED:
         yield not_applicable("has no replicas")
         return
+    given = mappings(workload.spec.get("topologySpreadConstraints"))
+    for index, item in enumerate(given):
+        if not _spreads(item):
+            yield fail(
+                workload.at(f"topologySpreadConstraints[{index}]"),
+                item,
+                "a valid constraint",
+                "the API server refuses it",
+            )
+            return
     if replicas(workload, world) < 2:
         yield not_applicable("one replica only")
         return
@@ -158,12 +167,24 @@ def spread(workload: Workload, world: World) -> Iterator[Finding]:
             for item in mappings(affinity.get("preferredDuringSchedulingIgnoredDuringExecution"))
         ),
     ]
-    if workload.spec.get("topologySpreadConstraints") or any(_repels(rule, workload) for rule in rules):
+    constraints = [item for item in mappings(workload.spec.get("topologySpreadConstraints")) if _spreads(item)]
+    if constraints or any(_repels(rule, workload) for rule in rules):
         return
     yield fail(
         workload.at("topologySpreadConstraints"),
         workload.spec.get("topologySpreadConstraints"),
         "a spread over nodes or zones",
+    )
+
+
+def _spreads(item: dict[str, Any]) -> bool:
+    """Whether the API server would accept a spread constraint."""
+    domains = item.get("minDomains")
+    return bool(
+        item.get("topologyKey")
+        and item.get("whenUnsatisfiable", "DoNotSchedule") in {"DoNotSchedule", "ScheduleAnyway"}
+        and (number(item.get("maxSkew")) or 0) > 0
+        and (domains is None or (number(domains) or 0) > 0)
     )
 
 

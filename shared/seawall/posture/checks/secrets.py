@@ -32,6 +32,7 @@ _VALUES: Final = re.compile(
 _PLACEHOLDERS: Final = re.compile(
     r"(?i)^(|\s+|true|false|yes|no|null|none|\d{1,2}|<.*>|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|/[\w./-]+|\*+)$"
 )
+_LINE_NAME: Final = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_.]*$")
 _SYSTEM_MAPS: Final = frozenset(
     {"kube-root-ca.crt", "openshift-service-ca.crt", "cluster-info", "extension-apiserver-authentication"}
 )
@@ -44,6 +45,15 @@ def reveals(name: str, value: str) -> bool:
     if not _NAMES.search(name) or _HARMLESS_NAMES.search(name):
         return False
     return not _PLACEHOLDERS.match(value.strip()) and "\n" not in value.strip()
+
+
+def _line_reveals(value: str) -> bool:
+    """Whether a properties or environment file holds a line `NAME=value` that reveals a credential."""
+    for line in value[:200_000].splitlines():
+        name, equals, rest = line.partition("=")
+        if equals and _LINE_NAME.match(name.strip()) and reveals(name.strip(), rest.strip().strip("\"'")):
+            return True
+    return False
 
 
 @check("WL-050", on=Workload)
@@ -69,7 +79,7 @@ def clear_text_credential(subject: Workload | Obj, _: World) -> Iterator[Finding
         if subject.name in _SYSTEM_MAPS:
             return
         for key, value in mapping(subject.body.get("data")).items():
-            if isinstance(value, str) and reveals(str(key), value):
+            if isinstance(value, str) and (reveals(str(key), value) or _line_reveals(value)):
                 yield fail(f"data{quote(str(key))}", f"{len(value)} characters", "no credential", part=str(key))
         return
     for container in subject.containers:
@@ -88,7 +98,14 @@ def clear_text_credential(subject: Workload | Obj, _: World) -> Iterator[Finding
 @check("WL-079", on=Workload)
 def what_is_read(workload: Workload, _: World) -> Iterator[Finding]:
     """Volumes and variables that name Secrets, ConfigMaps and claims. A fact for attack paths."""
+    mounted = {
+        text(mount.get("name"))
+        for container in workload.containers
+        for mount in mappings(container.body.get("volumeMounts"))
+    }
     for index, volume in workload.volumes:
+        if text(volume.get("name")) not in mounted:
+            continue
         for source, name in (("secret", "secretName"), ("configMap", "name"), ("persistentVolumeClaim", "claimName")):
             if volume.get(source) is not None:
                 yield fail(
