@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from seawall.posture.engine import Report, evaluate
+from seawall.posture.exceptions import PostureException, apply_exceptions
 from seawall.posture.objects import Note, Obj
 from seawall.posture.world import World
 
@@ -20,6 +21,7 @@ def assess(
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     cluster: str = "",
     minor: int | None = None,
+    exceptions: Iterable[PostureException] = (),
 ) -> Report:
     """Judge `objects` and return the report.
 
@@ -29,10 +31,13 @@ def assess(
         controls: ids of the controls to run, all when None.
         parameters: settings of controls by control id.
         cluster: name of the cluster, part of every finding's id.
+        exceptions: accepted failures; they are marked and counted apart.
         minor: the Kubernetes minor version, when the caller knows it better than the objects say.
     """
     world = World(objects, notes=notes, parameters=parameters, today=today, minor=minor)
-    return evaluate(world, controls, cluster=cluster)
+    report = evaluate(world, controls, cluster=cluster)
+    apply_exceptions(report, exceptions, today)
+    return report
 
 
 def assess_documents(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,7 @@ from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
 from seawall.posture.catalogue import Control
 from seawall.posture.engine import Report
+from seawall.posture.frameworks import Compliance, Framework
 
 COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -24,9 +26,11 @@ _SHOWN = 5
 """Places listed below each control; the rest is counted."""
 
 
-def print_report(report: Report, *, everything: bool = False) -> None:
+def print_report(
+    report: Report, compliances: Sequence[Compliance] = (), *, everything: bool = False, stream: TextIO | None = None
+) -> None:
     """Print failures grouped by control, gravest first, then what could not be judged, then totals."""
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, file=stream)
     groups: dict[str, list[Assessment]] = {}
     others: dict[Status, dict[str, list[Assessment]]] = {}
     for item in report.assessments(passes=False):
@@ -70,7 +74,37 @@ def print_report(report: Report, *, everything: bool = False) -> None:
         console.print(f"[yellow]partial:[/] {escape(note.where)}: {escape(note.reason)}", highlight=False)
     if len(report.partial) > 20:
         console.print(f"[yellow]partial:[/] and {len(report.partial) - 20} more notes; --format json lists all")
+    for compliance in compliances:
+        _compliance(console, compliance)
     _totals(console, report)
+
+
+def _compliance(console: Console, compliance: Compliance) -> None:
+    score = "nothing assessed" if compliance.score is None else f"{compliance.score:.1%} of assessed objects pass"
+    table = Table(
+        title=f"\n{compliance.framework.title}: {score}",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
+    for _ in range(4):
+        table.add_column()
+    for item in compliance.requirements:
+        if item.status is not Status.NOT_APPLICABLE:
+            failing = [name for name, status in item.controls.items() if status is Status.FAIL]
+            table.add_row(item.id, item.status.value, f"{item.passed} of {item.assessed}", escape(", ".join(failing)))
+    console.print(table)
+
+
+def print_frameworks(frameworks: Iterable[Framework]) -> None:
+    """Print the built-in frameworks."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "framework", "requirements", "controls"):
+        table.add_column(name)
+    for item in frameworks:
+        table.add_row(item.id, item.title, str(len(item.requirements)), str(len(item.controls)))
+    Console().print(table)
 
 
 def _totals(console: Console, report: Report) -> None:

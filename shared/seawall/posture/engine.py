@@ -71,16 +71,22 @@ class Report:
     excepted: dict[str, str] = field(default_factory=dict)
     """Ids of failures that an exception covers, with its reason."""
     cluster: str = ""
+    _extra: dict[int, Obj] = field(default_factory=dict)
+
+    def object(self, number: int) -> Obj:
+        """Return an object by its number, owners that were not collected included."""
+        if number < len(self.world.objects):
+            return self.world.objects[number]
+        if not self._extra:
+            self._extra.update({workload.obj.index: workload.obj for workload in self.world.workloads})
+        return self._extra[number]
 
     def ref(self, number: int) -> ObjectRef:
-        """Return the name of an object by its number."""
+        """Return the name of an object by its number; below 0 it is the cluster."""
         if number < 0:
             return ObjectRef("Cluster", self.cluster or "cluster", cluster=self.cluster)
-        obj = self.world.objects[number] if number < len(self.world.objects) else self._extra(number)
+        obj = self.object(number)
         return ObjectRef(obj.kind, obj.name, obj.namespace, obj.api_version, self.cluster)
-
-    def _extra(self, number: int) -> Obj:
-        return next(workload.obj for workload in self.world.workloads if workload.obj.index == number)
 
     def id_of(self, control: Control, ref: ObjectRef, finding: Finding) -> str:
         """The id of a failure: the same in the next scan, also when its container has moved within its list."""

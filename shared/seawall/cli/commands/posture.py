@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,9 @@ def posture() -> None:
     """Judge clusters, manifests and registries by the posture controls."""
 
 
+FORMATS = ("table", "json", "csv", "html", "pdf", "oscal")
+
+
 @app.command("assess")
 def assess(
     target: Annotated[
@@ -34,7 +38,10 @@ def assess(
             help="A file or folder, or - for standard input: manifests, `kubectl get -A -o json`, rendered Helm, Terraform plan JSON, cloud API answers."
         ),
     ],
-    output: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    output: Annotated[str, typer.Option("--format", "-f", help=f"{', '.join(FORMATS)}.")] = "table",
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
+    ] = None,
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit with 3 when a control of this severity or above fails.")
     ] = "",
@@ -44,7 +51,19 @@ def assess(
             "--control", "-c", help="Only this control; can be repeated. A trailing * means all that begin so."
         ),
     ] = None,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--framework",
+            help="Only the controls of this framework, with its requirements and score; an id, or a YAML file of your own.",
+        ),
+    ] = None,
+    exceptions: Annotated[Path | None, typer.Option("--exceptions", help="YAML file of accepted failures.")] = None,
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", help="YAML file of settings by control id.")
+    ] = None,
     cluster: Annotated[str, typer.Option("--cluster", help="Name of the cluster; part of each finding's id.")] = "",
+    team_label: Annotated[str, typer.Option("--team-label", help="Label by which scores are split.")] = "team",
     kubernetes_version: Annotated[
         str,
         typer.Option(
@@ -55,30 +74,82 @@ def assess(
 ) -> None:
     """Judge TARGET by every control and print what fails."""
     from seawall.app import assess_posture
+    from seawall.posture.exceptions import read_exceptions
+    from seawall.posture.frameworks import comply
     from seawall.posture.loading import require_objects
     from seawall.posture.world import minor_of
 
-    if output not in {"table", "json"}:
-        raise InputError(f"no such format: {output}", hint="table, json")
+    if output not in FORMATS:
+        raise InputError(f"no such format: {output}", hint=", ".join(FORMATS))
+    if output == "pdf" and to is None:
+        raise InputError("a PDF needs --output FILE")
     threshold = severity_of(fail_on)
+    chosen = [framework_of(name) for name in framework or []]
+    wanted = select(control)
+    if wanted is None and chosen:
+        wanted = sorted({name for item in chosen for name in item.controls})
+    accepted = read_exceptions(read_bytes(exceptions), str(exceptions)) if exceptions else []
+    settings = read_parameters(parameters) if parameters else {}
+    now = datetime.now(UTC)
     loaded = read(target)
     require_objects(loaded, target)
     report = assess_posture.assess(
         loaded.objects,
-        today=datetime.now(UTC).date(),
+        today=now.date(),
         notes=loaded.notes,
-        controls=select(control),
+        controls=wanted,
+        parameters=settings,
         cluster=cluster,
         minor=minor_of(kubernetes_version) if kubernetes_version else None,
+        exceptions=accepted,
     )
-    if output == "json":
-        write_json(report)
-    else:
+    compliances = [comply(report, item) for item in chosen]
+    if output == "table" and to is None:
         from seawall.cli.posture_table import print_report
 
-        print_report(report, everything=everything)
+        print_report(report, compliances, everything=everything)
+    else:
+        write(report, compliances, output, to, now, team_label)
     if threshold is not None and any(item.severity >= threshold for item in report.failures()):
         raise typer.Exit(EXIT_POLICY)
+
+
+def write(report: Report, compliances: list[Any], output: str, to: Path | None, now: datetime, team_label: str) -> None:
+    """Write a report in a machine's or an auditor's format to a file or standard output."""
+    if output == "pdf":
+        from seawall.posture.reports.pdf import to_pdf
+
+        assert to is not None
+        to.write_bytes(to_pdf(report, now, compliances))
+        return
+    with to.open("w", encoding="utf-8", newline="") if to else nullcontext(sys.stdout) as out:
+        if output == "csv":
+            from seawall.posture.reports.tables import to_csv
+
+            out.write(to_csv(report))
+        elif output == "html":
+            from seawall.posture.reports.tables import to_html
+
+            out.write(to_html(report, now, compliances))
+        elif output == "oscal":
+            from seawall.posture.reports.oscal import to_oscal
+
+            out.write(json.dumps(to_oscal(report, now, compliances), indent=2) + "\n")
+        elif output == "table":
+            from seawall.cli.posture_table import print_report
+
+            print_report(report, compliances, stream=out)
+        else:
+            write_json(report, compliances, out, team_label)
+
+
+@app.command("frameworks")
+def list_frameworks() -> None:
+    """List the frameworks that --framework knows."""
+    from seawall.cli.posture_table import print_frameworks
+    from seawall.posture.frameworks import frameworks
+
+    print_frameworks(frameworks().values())
 
 
 @app.command("controls")
@@ -162,9 +233,10 @@ def severity_of(word: str) -> Any:
     return severity
 
 
-def write_json(report: Report, stream: Any = None) -> None:
+def write_json(report: Report, compliances: list[Any], out: Any, team_label: str) -> None:
     """Write a report as one JSON document, result by result."""
-    out = stream or sys.stdout
+    from seawall.posture.frameworks import score_by_team
+
     out.write('{"results": [')
     for number, item in enumerate(report.assessments()):
         row = {
@@ -183,16 +255,65 @@ def write_json(report: Report, stream: Any = None) -> None:
         }
         out.write((",\n" if number else "\n") + json.dumps(row, default=str))
     partial = [{"where": note.where, "reason": note.reason} for note in report.partial]
-    out.write('\n],\n"summary": ' + json.dumps(report.summary()) + ',\n"partial": ' + json.dumps(partial) + "}\n")
+    teams = {
+        name: {"passed": good, "assessed": whole, "score": round(good / whole, 4) if whole else None}
+        for name, (good, whole) in score_by_team(report, team_label).items()
+    }
+    summary = {**report.summary(), "teams": teams}
+    frameworks = [item.as_dict() for item in compliances]
+    out.write(
+        '\n],\n"summary": '
+        + json.dumps(summary)
+        + ',\n"frameworks": '
+        + json.dumps(frameworks)
+        + ',\n"partial": '
+        + json.dumps(partial)
+        + "}\n"
+    )
 
 
-def read_text(path: Path) -> str:
-    """Return a text file's content.
+def framework_of(name: str) -> Any:
+    """Return a built-in framework, or the one that a YAML file describes."""
+    from seawall.posture.frameworks import find, read_framework
+
+    path = Path(name)
+    return read_framework(read_bytes(path), name) if path.suffix in {".yaml", ".yml", ".json"} else find(name)
+
+
+def read_parameters(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the settings of controls in a YAML file: control id, then name and value.
+
+    Raises:
+        InputError: a control or a setting that there is not; the message names what there is.
+    """
+    from seawall.posture.engine import checks
+    from seawall.posture.yaml_reader import documents
+
+    found: dict[str, dict[str, Any]] = {}
+    for document in documents(read_bytes(path)):
+        if document.error or not isinstance(document.value, dict):
+            raise InputError(f"{path}: {document.error or 'expected a mapping by control id'}")
+        for name, values in document.value.items():
+            known = checks().get(str(name))
+            if known is None:
+                raise InputError(f"{path}: no such control: {name}")
+            unknown = set(values) - set(known.parameters) if isinstance(values, dict) else {"(not a mapping)"}
+            if unknown:
+                raise InputError(
+                    f"{path}: {name} has no setting {', '.join(sorted(unknown))}",
+                    hint=f"it has: {', '.join(known.parameters) or 'none'}",
+                )
+            found[str(name)] = values
+    return found
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Posture reports for people and for other tools."""
