@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup demo test lint lock bench clean package-azure package-aws package-gcp
+.PHONY: help fuzz setup demo test lint lock bench clean package-azure package-aws package-gcp
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -46,6 +46,10 @@ bench-%: setup ## one benchmark: make bench-detection
 
 score-%: setup ## one score against data that others made: make score-detection
 	@$(PY) tests/score/score_$(subst -,_,$*).py $(ARGS)
+
+fuzz: setup ## atheris over every parser, a minute each: make fuzz ARGS="--seconds 600"
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) atheris || { echo "atheris does not install for this Python; take 3.11 to 3.13 on Linux" >&2; exit 2; }
+	@$(PY) -m tests.fuzz.run $(ARGS)
 
 clean: ## remove what was built
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

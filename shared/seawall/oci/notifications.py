@@ -202,6 +202,11 @@ def parse_notification(kind: str, headers: Mapping[str, str], body: bytes) -> No
     return Notification(tuple(pushes))
 
 
+def is_artifact_tag(tag: str) -> bool:
+    """Whether `tag` is one that signing tools and the referrers fallback write, not an image's."""
+    return _ATTACHED.match(tag) is not None
+
+
 def jfrog_signature_holds(secret: str, shown: str, body: bytes) -> bool:
     """Whether `shown` (`X-JFrog-Event-Auth`) is the secret, or the hex HMAC-SHA256 of the body under it."""
     signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -38,7 +38,7 @@ def section_names(content: bytes) -> bytes:
             (shoff,) = struct.unpack_from(f"{order}I", content, 32)
             size, _, strndx = struct.unpack_from(f"{order}HHH", content, 46)
             offset, length = struct.unpack_from(f"{order}II", content, shoff + strndx * size + 16)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return b""
     return content[offset : offset + min(length, 1 << 20)] if shoff else b""
 
@@ -59,7 +59,7 @@ class Elf:
         self.wide = content[4] == 2
         self.sections: dict[str, Region] = {}
         self.segments: list[Region] = []
-        with contextlib.suppress(struct.error):
+        with contextlib.suppress(struct.error, OverflowError):
             self._read_tables()
 
     def _read_tables(self) -> None:

@@ -319,7 +319,7 @@ def test_rust_list_bomb():
     assert "over 16777216 bytes" in gap.reason
 
 
-SEEDS = [b"", b"\0" * 600, b"SQLite format 3\0", b"RpmP" + b"\0" * 5000, b"\x7fELF\x02\x01\x01", b"PK\x03\x04", b"{}", b"[]", b'{"packages": [1, null, {}]}', SPRING[:400], DEPS.encode(), gzip.compress(b"x")]  # fmt: skip
+SEEDS = [b"", b"\x7fELF" + b"\xff" * 90, b"\x7fELF\x02\x01" + b"\xff" * 90,  b"\0" * 600, b"SQLite format 3\0", b"RpmP" + b"\0" * 5000, b"\x7fELF\x02\x01\x01", b"PK\x03\x04", b"{}", b"[]", b'{"packages": [1, null, {}]}', SPRING[:400], DEPS.encode(), gzip.compress(b"x")]  # fmt: skip
 PATHS = {
     "dpkg": "var/lib/dpkg/status.d/x.md5sums",
     "bitnami": "opt/bitnami/x/.spdx-x.spdx",

@@ -23,7 +23,6 @@ from seawall.oci.digests import check_digest, digest_of, verified
 from seawall.oci.manifests import ACCEPT, OCI_INDEX
 from seawall.oci.references import DOCKER_HUB, is_digest
 
-CHUNK_BYTES = 256 * 1024
 MAX_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
@@ -99,7 +98,7 @@ class HttpRegistry:
                     skip = (
                         done if answer.status_code == 200 else 0
                     )  # the server has no ranges: read up to where we were
-                    for chunk in answer.iter_raw(CHUNK_BYTES):
+                    for chunk in answer.iter_raw():
                         if skip:
                             skipped = min(skip, len(chunk))
                             skip -= skipped
