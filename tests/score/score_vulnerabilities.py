@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
@@ -347,9 +347,13 @@ def inventory() -> None:
     module: ModuleType = importlib.util.module_from_spec(spec)
     sys.modules["inventory_score"] = module
     spec.loader.exec_module(module)
-    run: Callable[[], Any] = module.main
-    if run() not in (None, 0, True):
-        failures.append("inventory recall")
+    for what, figure, required, misses in module.run(DATA):
+        mark = "ok  " if figure >= required else "LOW "
+        if mark == "LOW ":
+            failures.append(what)
+        print(f"{mark} {what}: {figure:.2%} (required {required:.0%})")
+        for miss in misses[:10]:
+            print(f"        missed {miss}")
 
 
 def main() -> int:
