@@ -56,6 +56,10 @@ class Downloader:
         self._max_bytes = max_bytes
         self._pause_s = pause_s
 
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
     def fetch(self, url: str, progress: Callable[[int, int], None] | None = None) -> tuple[Path, bool]:
         """Return the file and whether it is new since the last time. Failures that pass are tried again with back-off.
 
