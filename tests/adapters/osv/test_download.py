@@ -6,17 +6,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
 from seawall.adapters.osv.download import ECOSYSTEMS, Downloader, default_urls
 from seawall.domain.errors import Denied, InputError, NotFound, TooLarge, Unavailable
 
 
 class Handler(BaseHTTPRequestHandler):
-    requests: list[tuple[str, dict[str, str]]]
-    busy: int
-
     def do_GET(self):
-        self.server.seen.append((self.path, dict(self.headers)))
+        self.server.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         if self.path == "/etag":
             if self.headers.get("If-None-Match") == '"1"':
                 self.send_response(304)
@@ -73,7 +69,7 @@ def test_an_unchanged_source_is_not_sent_again(server, downloader):
     assert (path.read_bytes(), new) == (b"content", True)
     again, new = downloader.fetch(f"{server.url}/etag")
     assert (again, new, again.read_bytes()) == (path, False, b"content")
-    assert server.seen[1][1]["If-None-Match"] == '"1"'
+    assert server.seen[1][1]["if-none-match"] == '"1"'
 
 
 def test_a_busy_server_is_asked_again(server, downloader):

@@ -11,19 +11,24 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from seawall.adapters.osv.file import mark_rescanned, open_file, open_rescanned, write_file
 from seawall.adapters.osv.reading import read_source
 from seawall.adapters.signers.local import LocalSigner
 from seawall.domain.errors import ConfigError, InputError, Unauthenticated
 from seawall.vulnerability.advisory_build import Builder
 from seawall.vulnerability.advisory_file import CorruptAdvisoryFile
+
 from tests.support.advisories import affected, build, record
 
 ONE = record("GHSA-1", affected("PyPI", "a", ("introduced", "0")))
 TWO = record("GHSA-2", affected("PyPI", "b", ("introduced", "0")))
 LINES = "\n".join(json.dumps(item) for item in (ONE, TWO)).encode()
-KEV = json.dumps({"catalogVersion": "2026.11.01", "vulnerabilities": [{"cveID": "CVE-2026-1", "dateAdded": "2026-01-01"}, {"bad": 1}]}).encode()
+KEV = json.dumps(
+    {
+        "catalogVersion": "2026.11.01",
+        "vulnerabilities": [{"cveID": "CVE-2026-1", "dateAdded": "2026-01-01"}, {"bad": 1}],
+    }
+).encode()
 EPSS = b"#model_version:v2025.03.14,score_date:2026-03-28T12:55:00Z\ncve,epss,percentile\nCVE-2026-1,0.5,0.9\nCVE-2026-2,broken,0\nCVE-2026-3,7,0\n"
 FACTS = b'{"cve":"CVE-2026-1","cvss":[{"source":"cna","vector":"CVSS:3.1/AV:N","score":7.5}],"ssvc":{"exploitation":"poc"},"exploitdb":[1]}\n{"cve":"CVE-2026-2"}\n'
 
@@ -84,7 +89,9 @@ def test_enrichment_lands_on_its_cve(tmp_path):
     assert "CVE-2026-3" not in builder.enrichment.by_cve
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"[" * 50_000, b"{}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"[" * 50_000, b"{}"]
+)
 def test_what_holds_no_advisories_is_an_error(tmp_path, content):
     path = tmp_path / "source"
     path.write_bytes(content)
@@ -127,10 +134,16 @@ def test_signatures_are_checked_where_a_key_is_given(tmp_path):
 
     signer = LocalSigner.from_file(tmp_path / "key.pem", create=True)
     other = LocalSigner.from_file(tmp_path / "other.pem", create=True)
-    signed = build(ONE, sign=lambda payload: {"key_id": signer.key_id, "signature": base64.b64encode(signer.sign(payload)).decode()})
+    signed = build(
+        ONE,
+        sign=lambda payload: {"key_id": signer.key_id, "signature": base64.b64encode(signer.sign(payload)).decode()},
+    )
     write_file(tmp_path / "signed.db", signed)
     write_file(tmp_path / "plain.db", build(ONE))
-    assert open_file(tmp_path / "signed.db", public_key_pem=signer.public_key_pem()).id == open_file(tmp_path / "plain.db").id
+    assert (
+        open_file(tmp_path / "signed.db", public_key_pem=signer.public_key_pem()).id
+        == open_file(tmp_path / "plain.db").id
+    )
     for path, key in (("signed.db", other), ("plain.db", signer)):
         with pytest.raises(Unauthenticated, match="not signed by the expected key"):
             open_file(tmp_path / path, public_key_pem=key.public_key_pem())

@@ -103,10 +103,10 @@ def _read(stream: IO[bytes], name: str, builder: Builder, report: Report) -> Non
         reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
         _text(io.BufferedReader(reader, 1 << 20), name, builder, report)
     else:
-        _text(io.BufferedReader(stream, 1 << 20), name, builder, report)
+        _text(stream, name, builder, report)
 
 
-def _text(stream: io.BufferedReader[Any], name: str, builder: Builder, report: Report) -> None:
+def _text(stream: IO[bytes], name: str, builder: Builder, report: Report) -> None:
     """One uncompressed text: CSV, JSON lines or one JSON document, by how it begins."""
     lines = _lines(stream)
     first = next((line for line in lines if line.strip()), b"")
@@ -123,7 +123,7 @@ def _text(stream: io.BufferedReader[Any], name: str, builder: Builder, report: R
         _document(bytes(rest), name, builder, report)
 
 
-def _lines(stream: io.BufferedReader[Any]) -> Iterator[bytes]:
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
     total = 0
     while line := stream.readline(MAX_DOCUMENT_BYTES):
         total += len(line)

@@ -133,6 +133,7 @@ def read_key(path: Path) -> str:
 
 
 def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tuple[Changes, AdvisoryFile, list[Report]]:
+    from contextlib import closing
     from datetime import UTC, datetime
 
     from rich.console import Console
@@ -151,19 +152,22 @@ def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tup
         except SeawallError as error:
             Console(stderr=True).print(f"seawall: {error.message}; it is replaced", markup=False)
     builder, reports = Builder(), []
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    with (
+        closing(Downloader(cache)) as downloader,
+        Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        ) as progress,
+    ):
         for source in sources:
             task = progress.add_task(source[-60:], total=None)
             local = Path(source)
             if is_url(source):
-                local, _ = Downloader(cache).fetch(
+                local, _ = downloader.fetch(
                     source,
                     lambda done, total, task=task: progress.update(task, completed=done, total=total or None),  # type: ignore[misc]
                 )
