@@ -6,6 +6,7 @@ match. The decorated function becomes a `Detection` that can still be called: `r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,6 +62,8 @@ class Detection:
     """Only requests with (True) or without (False) impersonation headers."""
     enriched: bool = False
     """Only records that a log pipeline before us added findings to."""
+    agents: re.Pattern[str] | None = None
+    """Only callers whose user agent it finds; looked up once per user agent."""
     operations: tuple[str, ...] = ()
     """Cloud operations or registry actions, lower case, exact. Empty = any."""
     window: timedelta | None = None

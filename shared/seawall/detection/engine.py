@@ -68,6 +68,8 @@ class Engine:
         self._by_type: dict[type[Any], Rules] = {}
         self._by_operation: dict[tuple[type[Any], str], Rules] = {}
         self._callers: dict[str, int] = {}
+        self._tools: dict[str, int] = {}
+        self._agents = [rule.agents for rule in self._audit if rule.agents is not None]
 
     def run(self, events: Iterable[Any], *, max_evidence: int | None = None) -> list[Alert]:
         """Return the folded alerts of a batch, ordered by first_seen and id."""
@@ -123,6 +125,12 @@ class Engine:
             traits |= 16 if code in (401, 403) else 32
         if event.impersonated is not None:
             traits |= 64
+        agent = event.user_agent
+        if agent and self._agents:
+            tool = self._tools.get(agent)
+            if tool is None:
+                tool = self._tool(agent)
+            traits |= tool
         if event.enrichment:
             traits |= 2048
         addresses = event.source_ips
@@ -142,6 +150,13 @@ class Engine:
         if rules and event.request_uri and "dryRun=" in event.request_uri:
             return ()
         return rules
+
+    def _tool(self, agent: str) -> int:
+        if len(self._tools) >= _TABLE_LIMIT:
+            self._tools.clear()
+        found = any(pattern.search(agent[:1024]) for pattern in self._agents)
+        number = self._tools[agent] = 4096 if found else 0
+        return number
 
     def _caller(self, name: str) -> int:
         if len(self._callers) >= _TABLE_LIMIT:
@@ -260,6 +275,8 @@ def _could_match(rule: Detection, key: tuple[str, str, str, int]) -> bool:
     if outcome not in rule.outcomes:
         return False
     if rule.impersonated is not None and rule.impersonated is not bool(traits & 64):
+        return False
+    if rule.agents is not None and not traits & 4096:
         return False
     if rule.enriched and not traits & 2048:
         return False

@@ -198,6 +198,16 @@ class AuditEvent(
         return f"{ref.namespace or ''}/{self.resource}/{ref.name or ''}"
 
     @property
+    def target_kind(self) -> str:
+        """What kind of request it was: verb, resource and namespace, or the path."""
+        return f"{self.verb}/{self.resource or self.path}/{self.namespace}"
+
+    @property
+    def path(self) -> str:
+        """The request's path without its query."""
+        return self.uri.partition("?")[0]
+
+    @property
     def code(self) -> int:
         """HTTP status of the answer, 0 = not known."""
         return (self.response and self.response.code) or 0

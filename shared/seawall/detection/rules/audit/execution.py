@@ -64,11 +64,11 @@ _CREDENTIAL_PATHS = re.compile(
     r"|\.ssh/|id_(rsa|ed25519|ecdsa|dsa)\b|\.pgpass|\.my\.cnf|/proc/(\d+|self|1|\*)/environ|vault-token|\.bash_history"
     r"|/var/lib/kubelet/(kubeconfig|pki)|/var/lib/etcd|\.tfstate|/root/\.|secrets?\.ya?ml"
 )
-_METADATA = re.compile(
+METADATA = re.compile(
     r"169\.254\.169\.254|\[?fd00:ec2::254\]?|metadata\.google\.internal|169\.254\.170\.(2|23)\b|100\.100\.100\.200|metadata\.azure\.com"
     r"|168\.63\.129\.16|2852039166|0xa9fea9fe|computeMetadata/v1|latest/meta-data|metadata/identity"
 )
-_REVERSE_SHELL = re.compile(
+REVERSE_SHELL = re.compile(
     r"/dev/(tcp|udp)/|\b(nc|ncat|netcat|nc\.traditional|busybox nc)\b[^|;]*\s-[a-z]*[ec]\s|\bsocat\b.*\b(exec|system):|mkfifo\s+\S+.*\b(nc|ncat|openssl|telnet)\b"
     r"|\bbash\s+-i\b.*[<>]|\bsh\s+-i\b.*[<>]|import\s+socket.*(subprocess|pty|dup2)|pty\.spawn|socket\.socket|fsockopen\("
     r"|Socket::INET|TCPSocket\.(open|new)|openssl\s+s_client.*\|.*sh\b|\bperl\b.*socket|net\.createConnection|child_process",
@@ -77,7 +77,7 @@ _REVERSE_SHELL = re.compile(
 _DOWNLOAD = re.compile(
     r"\b(curl|wget|aria2c|fetch|axel)\b.*(https?|ftp)://|\b(curl|wget)\b\s+\S*\d+\.\d+\.\d+\.\d+", re.IGNORECASE
 )
-_PIPED = re.compile(
+PIPED = re.compile(
     r"\b(curl|wget)\b.*\|\s*(sudo\s+)?(ba|z|da|k)?sh\b|\b(base64\s+(-d|--decode|-D)|xxd\s+-r).*\|\s*(ba|z|da)?sh\b|\beval\b.*\$\(.*(curl|wget|base64)",
     re.IGNORECASE,
 )
@@ -222,7 +222,7 @@ def exec_reads_credentials(event: AuditEvent) -> Match | None:
 def exec_reaches_metadata(event: AuditEvent) -> Match | None:
     """The command asks the link-local metadata address, which hands out the node's or the pod's cloud credentials."""
     line = command_line(event)
-    if line and _METADATA.search(line) and is_exec_done(event):
+    if line and METADATA.search(line) and is_exec_done(event):
         return _exec_match(event, Severity.HIGH, line[:300], "the command names the metadata service")
     return None
 
@@ -248,8 +248,8 @@ def exec_runs_attack(event: AuditEvent) -> Match | None:
     if not line or not is_exec_done(event):
         return None
     for pattern, severity, why in (
-        (_REVERSE_SHELL, Severity.HIGH, "it looks like a reverse shell"),
-        (_PIPED, Severity.HIGH, "it runs what it downloads or decodes"),
+        (REVERSE_SHELL, Severity.HIGH, "it looks like a reverse shell"),
+        (PIPED, Severity.HIGH, "it runs what it downloads or decodes"),
         (_ESCAPE, Severity.HIGH, "it reaches for the node"),
         (_ENUMERATION, Severity.MEDIUM, "it runs a reconnaissance or attack tool"),
     ):

@@ -223,7 +223,7 @@ _WORKLOAD_RESOURCES = frozenset(
 )
 def writing_role(event: AuditEvent) -> Match | None:
     """A record that a role allows changes. Creating workloads cluster-wide is a way to every service account: low."""
-    writes = [rule for rule in rules_of(event) if rule.verbs & _WRITE and rule.resources]
+    writes = [rule for rule in rules_of(event) if rule.verbs & _WRITE]
     if not writes:
         return None
     wide = event.resource == "clusterroles" and any(
@@ -231,7 +231,7 @@ def writing_role(event: AuditEvent) -> Match | None:
     )
     rbac = any(rule.resources & {"clusterroles", "clusterrolebindings", "rolebindings", "roles"} for rule in writes)
     base = Severity.LOW if wide or rbac else Severity.INFORMATIONAL
-    touched = sorted({name for rule in writes for name in rule.resources})
+    touched = sorted({name for rule in writes for name in (*rule.resources, *rule.urls)})
     found = _role_match(event, base, f"that changes {', '.join(touched[:5])}")
     return found if found is None or base > Severity.INFORMATIONAL else Match(found.message, severity=base)
 

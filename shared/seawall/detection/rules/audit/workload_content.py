@@ -1,0 +1,517 @@
+"""What runs: images, commands, names, places, and changes of running workloads."""
+
+from __future__ import annotations
+
+import re
+
+from seawall.detection.context import context
+from seawall.detection.declaration import Logic, detection
+from seawall.detection.engine import caller_kind
+from seawall.detection.judgement import (
+    grade,
+    has_own_command,
+    is_own_namespace,
+    is_vendor_image,
+    may,
+    place,
+    pod_match,
+    who,
+)
+from seawall.detection.rules.audit.execution import METADATA, PIPED, REVERSE_SHELL
+from seawall.detection.workloads import POD_CHANGES, WRITES, at, items, mapping, pod_of, repository, text, written
+from seawall.domain.alerts import Match
+from seawall.domain.audit_events import AuditEvent
+from seawall.domain.severity import Severity
+
+BODIES = ("request bodies of pods and workloads",)
+_INVESTIGATE = ("Who created it, with which client?", "What is in the image?")
+_MINING_NAMES = re.compile(
+    r"(^|[/_.-])(xmrig|xmr-stak|xmr|monero|moneroocean|c3pool|minerd|cpuminer|cgminer|bfgminer|ethminer|nbminer|t-rex|trexminer|lolminer|gminer|phoenixminer|"
+    r"teamredminer|nanominer|ccminer|randomx|kinsing|nicehash|coinhive|minergate|hellminer|srbminer|bzminer|rigel|nheqminer|xmrigcc|cryptonight|supportxmr)([/_.:@-]|\d|$)",
+    re.IGNORECASE,
+)
+_MINING_COMMAND = re.compile(
+    r"stratum\+(tcp|ssl|tls)://|--donate-level|--coin[= ](monero|xmr)|-o\s+\S*(pool|xmr|monero)\S*:\d+|\b(xmrig|minerd|kinsing|kdevtmpfsi)\b|--algo[= ](rx|cn|randomx)|"
+    r"(supportxmr|minexmr|nanopool|moneroocean|c3pool|hashvault|2miners|f2pool|nicehash)\.(com|org|stream|io|pro)",
+    re.IGNORECASE,
+)
+_MINING_REPOSITORIES = frozenset(
+    {
+        "docker.io/kannix/monero-miner", "docker.io/metal3d/xmrig", "docker.io/servethehome/monero_cpu_minergate",
+        "docker.io/pmietlicki/xmrig", "docker.io/patsissons/xmrig", "docker.io/miningcontainers/xmrig",
+        "docker.io/servethehome/universal_cryptonight", "docker.io/linuxserver/folding-xmrig", "docker.io/giansalex/monero-miner",
+        "docker.io/azurenql/197", "docker.io/lifengyi1323/kubectled", "docker.io/kirito666/blackt", "docker.io/0xe910d9fb6c/docker-network-bridge-ipv6",
+        "docker.io/hildeteamtnt/pause-amd64", "docker.io/tntpwner/traffmonitizer",
+    }
+)  # fmt: skip
+"""Repositories that published incident reports name as mining images."""
+
+
+@detection(
+    id="AU-0801",
+    title="Coin-mining image or command",
+    severity=Severity.HIGH,
+    attack=("T1610", "T1204.003", "T1496.001"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    logic=Logic.LIST,
+    catalogue=("K8S_MaliciousContainerImage",),
+    needs=BODIES,
+    benign=("A mining business.",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload, find how the caller got in, check the other workloads it made.",
+    action="started a coin miner",
+    confidence="high",
+)
+def mining_image(event: AuditEvent) -> Match | None:
+    """The image's name or digest is known for mining, or the command connects to a mining pool."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    knowledge = context()
+    for container in pod.containers:
+        name = repository(container.image)
+        digest = container.image.partition("@")[2]
+        if (
+            name in _MINING_REPOSITORIES
+            or name in knowledge.mining_images
+            or (digest and digest in knowledge.image_digests)
+        ):
+            what = f"from the listed image {container.image[:200]}"
+        elif _MINING_NAMES.search(name.partition("/")[2]):
+            what = f"from the mining image {container.image[:200]}"
+        elif _MINING_COMMAND.search(container.command_line[:20_000]):
+            what = f"whose container {container.name} mines"
+        else:
+            continue
+        match = pod_match(event, pod, Severity.HIGH, what)
+        return Match(
+            match.message,
+            severity=max(match.severity or Severity.HIGH, Severity.HIGH),
+            reasons=match.reasons,
+            entities=match.entities,
+            key=match.key,
+        )
+    return None
+
+
+@detection(
+    id="AU-0802",
+    title="Workload with an attack command",
+    severity=Severity.HIGH,
+    attack=("T1059.004", "T1610"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    catalogue=("X_CronJobCreated", "K8S_MaliciousContainerImage"),
+    needs=BODIES,
+    benign=("Start-up scripts that download a tool over HTTPS and run it (medium).",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload, look at where its command connects to.",
+    action="started a workload with an attack command",
+)
+def attack_command(event: AuditEvent) -> Match | None:
+    """The command of a pod opens a reverse shell, runs a download, reaches for the node or for cloud credentials."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    lines = [container.command_line[:20_000] for container in pod.containers]
+    hooks = [
+        " ".join(str(word) for word in items(at(container.raw, "lifecycle", hook, "exec", "command")))[:20_000]
+        for container in pod.containers
+        for hook in ("postStart", "preStop")
+    ]
+    line = "\n".join(item for item in (*lines, *hooks) if item)
+    if not line:
+        return None
+    for pattern, base, why in (
+        (REVERSE_SHELL, Severity.HIGH, "that looks like a reverse shell"),
+        (PIPED, Severity.MEDIUM, "that runs what it downloads or decodes"),
+        (
+            re.compile(r"\bnsenter\b|release_agent|core_pattern|chroot\s+/(host|rootfs|node)"),
+            Severity.HIGH,
+            "that reaches for the node",
+        ),
+        (METADATA, Severity.MEDIUM, "that asks the cloud's metadata service"),
+        (re.compile(r"serviceaccount/token.*\b(curl|wget|nc|http)"), Severity.HIGH, "that sends its token away"),
+    ):
+        if pattern.search(line):
+            return pod_match(event, pod, base, f"with a command {why}")
+    return None
+
+
+@detection(
+    id="AU-0803",
+    title="CronJob or Job written",
+    severity=Severity.INFORMATIONAL,
+    attack=("T1053.007",),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=("cronjobs", "jobs"),
+    catalogue=(
+        "X_CronJobCreated",
+        "Sigma: Kubernetes CronJob/Job Modification",
+        "Panther: CronJob Created or Modified",
+    ),
+    needs=("metadata of workload writes",),
+    benign=("Ordinary deployment.",),
+    investigate=("What does it run, and how often?",),
+    response="Delete it if nobody stands for it.",
+    confidence="low",
+)
+def scheduled_job(event: AuditEvent) -> Match | None:
+    """A CronJob comes back after clean-up. One with a shell one-liner, by a service account, or in a platform namespace
+    is low; others are recorded."""
+    if any(may(event, power) for power in ("control-loops", "deploy", "system-workloads")):
+        return None
+    pod = pod_of(event)
+    base, reasons = Severity.INFORMATIONAL, []
+    if pod is not None and has_own_command(pod) and event.resource == "cronjobs" and event.verb == "create":
+        base = Severity.LOW
+        reasons.append("it runs a shell command")
+    if context().is_system(event.namespace) and not is_own_namespace(event, event.namespace):
+        base = Severity.LOW
+        reasons.append("in a platform namespace")
+    if event.resource == "jobs" and base is Severity.INFORMATIONAL and caller_kind(event.actor) == "service_account":
+        return None
+    return Match(
+        f"{who(event)} did {event.verb} on {event.resource} {place(event)}", severity=base, reasons=tuple(reasons)
+    )
+
+
+@detection(
+    id="AU-0804",
+    title="DaemonSet created",
+    severity=Severity.LOW,
+    attack=("T1543.005", "T1610"),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=("daemonsets",),
+    catalogue=("X_DaemonSetRollout", "Panther: DaemonSet Created"),
+    needs=("metadata of workload writes",),
+    benign=("Installation of a node agent.",),
+    investigate=("What is the image, and does it tolerate every taint?",),
+    response="Delete it if nobody stands for it.",
+    action="placed a workload on every node",
+)
+def daemon_set_created(event: AuditEvent) -> Match | None:
+    """A DaemonSet runs on every node at once, control-plane nodes too when it tolerates their taint."""
+    if any(may(event, power) for power in ("control-loops", "system-workloads")):
+        return None
+    pod = pod_of(event)
+    base, reasons = Severity.LOW, []
+    if pod is not None:
+        tolerations = [mapping(item) for item in items(pod.spec.get("tolerations"))]
+        everywhere = any(item.get("operator") == "Exists" and not item.get("key") for item in tolerations)
+        strong = (
+            any(container.privileged for container in pod.containers)
+            or pod.flag("hostPID")
+            or any(m.path == "/" for m in pod.host_paths)
+        )
+        if strong:
+            base = Severity.MEDIUM
+            reasons.append("with access to the nodes")
+        if everywhere:
+            reasons.append("tolerates every taint")
+    severity, found = grade(event, base)
+    return Match(f"{who(event)} created DaemonSet {place(event)}", severity=severity, reasons=(*reasons, *found))
+
+
+@detection(
+    id="AU-0805",
+    title="Container added to a running workload",
+    severity=Severity.MEDIUM,
+    attack=("T1610", "T1609"),
+    on=AuditEvent,
+    verbs=("patch",),
+    resources=("deployments", "daemonsets", "statefulsets"),
+    catalogue=("X_SidecarInjected", "Sigma: Potential Sidecar Injection Into Running Deployment"),
+    needs=("request and response bodies of workload patches",),
+    benign=("`kubectl apply` that adds a sidecar on purpose (low).", "Mesh and agent operators."),
+    investigate=("What does the added container mount and connect to?",),
+    response="Roll the workload back (`kubectl rollout undo`).",
+    action="added a container to a running workload",
+)
+def sidecar_added(event: AuditEvent) -> Match | None:
+    """A patch brings a container beside the one of the workload. A JSON patch that appends one is how injection scripts
+    do it; in a merge patch a second container with an image of its own."""
+    if any(may(event, power) for power in ("control-loops", "deploy", "system-workloads")):
+        return None
+    body = event.request_body
+    added = []
+    if isinstance(body, list):
+        for operation in map(mapping, body[:200]):
+            path = text(operation.get("path"))
+            if operation.get("op") == "add" and re.search(r"/spec/template/spec/(init)?[cC]ontainers/(-|\d+)$", path):
+                added.append(text(mapping(operation.get("value")).get("image")))
+        base = Severity.MEDIUM
+    else:
+        pod = pod_of(event)
+        answer = event.response_body
+        total = len(items(at(answer, "spec", "template", "spec", "containers")))
+        sent = [c for c in (pod.containers if pod else []) if c.image and c.kind == "container"]
+        new = [c for c in sent if c.raw.get("resources") is not None or c.raw.get("name")]
+        # A merge patch names an existing container to change its image; a new one brings image and command or mounts.
+        if 0 < len(new) < max(total, 2):
+            added = [
+                c.image
+                for c in new
+                if c.raw.get("command")
+                or c.raw.get("args")
+                or c.raw.get("volumeMounts")
+                or c.raw.get("securityContext")
+            ]
+        base = Severity.LOW
+    if not added:
+        return None
+    severity, reasons = grade(event, base)
+    return Match(
+        f"{who(event)} added a container from {added[0][:200] or 'an unnamed image'} to {event.resource} {place(event)}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
+_PLATFORM_NAMES = re.compile(
+    r"^(kube-proxy|kube-apiserver|kube-controller-manager|kube-scheduler|kube-dns|coredns|etcd|aws-node|azure-cns|azure-npm|cloud-node-manager|"
+    r"konnectivity-agent|metrics-server|calico-node|cilium|kube-flannel-ds|weave-net|csi-azuredisk-node|csi-azurefile-node|ebs-csi-node|pdcsi-node|"
+    r"gke-metadata-server|gke-metrics-agent|fluentbit-gke|node-local-dns|kube-state-metrics-system|kubelet|kube-rbac-proxy-system|event-exporter-gke)(-[a-z0-9]{4,10}){0,2}$"
+)
+_LOOKALIKE = re.compile(
+    r"^(kube[-_]?(pr0xy|proxi|apiserv|api-server-|sytem|systm|dns-[a-z]{1,3}x)|c0redns|coredn5|kub3|kubee-|k8s-proxy$)"
+)
+
+
+@detection(
+    id="AU-0806",
+    title="Workload named like a platform component",
+    severity=Severity.MEDIUM,
+    attack=("T1036.005",),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=("pods", "deployments", "daemonsets", "statefulsets", "jobs", "cronjobs", "replicasets"),
+    catalogue=("X_NameMasquerade",),
+    needs=("metadata of workload writes",),
+    benign=("A test of a component in a namespace of its own; virtual clusters (vcluster) that run a CoreDNS each.",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload if nobody stands for it.",
+    action="disguised a workload as a platform component",
+)
+def name_masquerade(event: AuditEvent) -> Match | None:
+    """A workload outside the platform's namespaces carries a platform component's name, or inside them with an image
+    from somewhere else."""
+    pod = pod_of(event)
+    name = pod.workload if pod is not None else event.name
+    if _LOOKALIKE.match(name):
+        severity, reasons = grade(event, Severity.MEDIUM)
+        return Match(
+            f"{who(event)} created {event.resource} {place(event)}, nearly a platform name",
+            severity=severity,
+            reasons=tuple(reasons),
+            key=f"{event.namespace}|{name}",
+        )
+    if not _PLATFORM_NAMES.match(name) or any(may(event, power) for power in ("control-loops", "system-workloads")):
+        return None
+    if caller_kind(event.actor) == "node" and pod is not None and pod.is_mirror:
+        return None
+    if context().is_system(event.namespace) or context().allowances.known_workload(event.namespace, name):
+        images = pod.images if pod is not None else []
+        if not images or all(map(is_vendor_image, images)) or _well_known_image(images):
+            return None
+        what, base = f"with the foreign image {images[0][:200]}", Severity.MEDIUM
+    else:
+        images = pod.images if pod is not None else []
+        vendor = bool(images) and (all(map(is_vendor_image, images)) or _well_known_image(images))
+        what, base = "outside the platform's namespaces", Severity.LOW if vendor else Severity.MEDIUM
+    severity, reasons = grade(event, base)
+    return Match(
+        f"{who(event)} created {event.resource} {place(event)}, a platform component's name, {what}",
+        severity=min(severity, base) if base is Severity.LOW else severity,
+        reasons=tuple(reasons),
+        key=f"{event.namespace}|{name}",
+    )
+
+
+def _well_known_image(images: list[str]) -> bool:
+    return all(
+        re.match(
+            r"(quay\.io/(cilium|calico|coreos)/|docker\.io/(calico|cilium|coredns|flannel|weaveworks|rancher|amazon)/|ghcr\.io/flannel-io/|"
+            r"[a-z0-9]+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/(eks|amazon-k8s-cni))",
+            repository(image),
+        )
+        for image in images
+    )
+
+
+@detection(
+    id="AU-0807",
+    title="Pod forced onto a control-plane node",
+    severity=Severity.MEDIUM,
+    attack=("T1610", "T1611"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    catalogue=("X_ControlPlaneScheduling",),
+    needs=BODIES,
+    platforms=("self-managed",),
+    platform_notes=dict.fromkeys(("aks", "eks", "gke"), "The control plane has no nodes that pods could reach."),
+    benign=("Add-ons of self-managed clusters in kube-system; single-node clusters.",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload; control-plane nodes hold the cluster's keys.",
+    action="placed a pod on a control-plane node",
+)
+def control_plane_pod(event: AuditEvent) -> Match | None:
+    """A pod outside the platform's namespaces asks for a control-plane node by selector, affinity or name."""
+    pod = pod_of(event)
+    if pod is None or context().is_system(pod.namespace) or event.platform in ("aks", "eks", "gke"):
+        return None
+    selector = mapping(pod.spec.get("nodeSelector"))
+    terms = items(
+        at(pod.spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    )
+    keys = set(selector) | {
+        text(mapping(e).get("key"))
+        for term in terms
+        for e in items(mapping(term).get("matchExpressions"))
+        if mapping(e).get("operator") in ("Exists", "In")
+    }
+    wanted = keys & {
+        "node-role.kubernetes.io/control-plane",
+        "node-role.kubernetes.io/master",
+        "node-role.kubernetes.io/etcd",
+    }
+    named = (
+        re.search(r"(^|[-.])(control-?plane|master)([-.0-9]|$)", text(pod.spec.get("nodeName")))
+        if not may(event, "control-loops")
+        else None
+    )
+    if not wanted and not named:
+        return None
+    return pod_match(event, pod, Severity.MEDIUM, "that asks for a control-plane node")
+
+
+@detection(
+    id="AU-0808",
+    title="Unknown static pod",
+    severity=Severity.MEDIUM,
+    attack=("T1543.005", "T1610"),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=("pods",),
+    actors=("node",),
+    catalogue=("X_UnexpectedMirrorPod",),
+    needs=BODIES,
+    benign=("Static pods that the cluster's owner placed on nodes (name them in an allow list).",),
+    investigate=("Who wrote the manifest on the node (sensor: file events)?",),
+    response="Remove the manifest from the node, replace the node.",
+    action="started a static pod",
+)
+def unknown_static_pod(event: AuditEvent) -> Match | None:
+    """The kubelet mirrors a pod from a file on its node that is no component we know: admission never saw it."""
+    pod = pod_of(event)
+    if pod is None or not pod.is_mirror:
+        return None
+    node = event.actor[12:]
+    name = pod.name.removesuffix(f"-{node}")
+    if (
+        context().allowances.known_workload(pod.namespace, name)
+        or re.match(r"openshift-[a-z-]+$", pod.namespace)
+        or all(map(is_vendor_image, pod.images))
+    ):
+        return None
+    return Match(f"Node {node} runs the unknown static pod {pod.namespace}/{name}", key=f"{pod.namespace}|{name}")
+
+
+@detection(
+    id="AU-0809",
+    title="Sudden jump in replicas",
+    severity=Severity.LOW,
+    attack=("T1496.001", "T1499"),
+    on=AuditEvent,
+    verbs=("update", "patch", "create"),
+    resources=("deployments/scale", "statefulsets/scale", "replicasets/scale", "deployments", "replicasets"),
+    catalogue=("X_ScaleAbuse",),
+    needs=("request bodies of workload writes",),
+    benign=("Load tests, autoscalers with a high ceiling.",),
+    investigate=("Is it the autoscaler, and is there load?",),
+    response="Scale down, set a quota for the namespace.",
+    action="scaled a workload up without measure",
+    confidence="low",
+)
+def replica_jump(event: AuditEvent) -> Match | None:
+    """A workload was set to a hundred replicas or more, by somebody other than an autoscaler."""
+    if any(may(event, power) for power in ("control-loops", "deploy")):
+        return None
+    replicas = at(written(event), "spec", "replicas")
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 100:
+        return None
+    return Match(
+        f"{who(event)} set {event.resource} {place(event)} to {replicas} replicas",
+        severity=Severity.MEDIUM if replicas >= 1000 else Severity.LOW,
+    )
+
+
+_SUSPECT_REGISTRIES = re.compile(
+    r"^(ttl\.sh|[a-z0-9-]+\.(ngrok(-free)?\.(io|app|dev)|trycloudflare\.com|serveo\.net|loca\.lt|duckdns\.org))/|^\d+\.\d+\.\d+\.\d+(:\d+)?/"
+)
+
+
+@detection(
+    id="AU-0810",
+    title="Image from a throw-away or unnamed registry",
+    severity=Severity.MEDIUM,
+    attack=("T1610", "T1204.003"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    catalogue=("X_FirstSeenRegistry", "X_ImageSwap", "Splunk: Kubernetes Suspicious Image Pulling"),
+    needs=BODIES,
+    benign=("Tests with ttl.sh; laboratories with a registry on a private address (left out).",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload, allow only known registries by admission policy.",
+    action="ran an image from an untrusted registry",
+)
+def suspect_registry(event: AuditEvent) -> Match | None:
+    """The image comes from a registry that keeps images for hours, from a tunnel, or from a bare public address."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    for image in pod.images:
+        name = image.lower()
+        if _SUSPECT_REGISTRIES.match(name):
+            host = name.partition("/")[0].partition(":")[0]
+            if context().networks.kind(host) != "private":
+                return pod_match(event, pod, Severity.MEDIUM, f"from {image[:200]}")
+    return None
+
+
+@detection(
+    id="AU-0811",
+    title="Workload mounts another identity's credentials",
+    severity=Severity.MEDIUM,
+    attack=("T1528", "T1552.001"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    catalogue=("K8S.NODE_SecretRecon†",),
+    needs=BODIES,
+    benign=("Node agents (left out by name).",),
+    investigate=_INVESTIGATE,
+    response="Delete the workload; rotate the credentials of the node.",
+    action="mounted credentials of the node",
+    confidence="high",
+)
+def credential_files_mounted(event: AuditEvent) -> Match | None:
+    """A pod mounts exactly the files that hold the node's or the control plane's keys."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    for mount in pod.host_paths:
+        if re.match(
+            r"/etc/kubernetes/(pki|admin\.conf|controller-manager\.conf)|/var/lib/kubelet/(pki|kubeconfig)|/root/\.(kube|ssh|aws|azure)|"
+            r"/home/[^/]+/\.(kube|ssh|aws)|/var/lib/etcd|/etc/(shadow|sudoers)|/var/lib/rancher/k3s/server|/var/lib/waagent",
+            mount.path,
+        ):
+            return pod_match(event, pod, Severity.HIGH, f"with {mount.path} of the node")
+    return None
