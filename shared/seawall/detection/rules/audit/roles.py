@@ -184,7 +184,7 @@ def dangerous_role(event: AuditEvent) -> Match | None:
 def escalating_role(event: AuditEvent) -> Match | None:
     """`escalate` and `bind` on RBAC objects, and `impersonate` on users or groups, get around the rule that nobody
     grants more than they hold."""
-    found = set()
+    found: set[str] = set()
     for rule in rules_of(event):
         if "*" in rule.verbs and "*" in rule.resources:
             continue
