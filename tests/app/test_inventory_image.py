@@ -11,6 +11,7 @@ from seawall.app.inventory_image import inventory_image, inventory_platforms
 from seawall.domain.errors import InputError, NotFound, SeawallError, UnsupportedImage
 from seawall.domain.inventory import Inventory
 from seawall.oci.limits import Limits
+from seawall.ports.images import LayerBlob
 
 from tests.support.images import Layout, Link, compress, docker_archive, tar_of
 
@@ -346,3 +347,58 @@ def test_limits_are_gaps(tmp_path):
     assert {package.name for package in inventory.packages} == {"requests", "lodash"}
     inventory = scan(target, limits=Limits(layer_bytes=2048))
     assert all("over 2048 bytes uncompressed" in gap.reason for gap in inventory.gaps)
+
+
+class ZerosImage:
+    """One layer: a file of 10 GB of zeros, as gzip members made while they are read."""
+
+    target = "zeros"
+    digest = index_digest = config_digest = ""
+    config = b""
+    layers = (LayerBlob("", "zeros"),)
+
+    def read_layer(self, _layer):
+        first = tar_of({"etc/os-release": OS_RELEASE})[:1024]
+        member = tarfile.TarInfo("zeros")
+        member.size = 10 * 1024**3
+        yield compress(first + member.tobuf(), "gzip")
+        block = compress(bytes(8 * 1024 * 1024), "gzip")
+        for _ in range(10 * 128):
+            yield block
+
+    def close(self):
+        pass
+
+
+class OneSource:
+    def __init__(self, image):
+        self.image = image
+
+    def open(self, _target, _platform):
+        return [self.image]
+
+
+def test_ten_gigabytes_of_zeros():
+    inventory = inventory_image("zeros", sources=OneSource(ZerosImage()))
+    (gap,) = inventory.gaps
+    assert "decompression bomb" in gap.reason
+    assert inventory.distro.id == "debian", "what came before the bomb counts"
+
+
+def test_language_packages_of_os_packages_are_folded(tmp_path):
+    """Through the merged /usr, for all three databases' ways to list files; one installed by hand beside them stays."""
+    apk = "P:py3-six\nV:1.16.0-r8\nF:usr/lib/python3.11/site-packages/six-1.16.0-py3.11.egg-info\nR:PKG-INFO\n\n"
+    inventory = scan(
+        layout(
+            tmp_path,
+            tar_of(
+                {
+                    "etc/os-release": "ID=alpine\nVERSION_ID=3.19.1\n",
+                    "lib/apk/db/installed": apk,
+                    "usr/lib/python3.11/site-packages/six-1.16.0-py3.11.egg-info/PKG-INFO": "Name: six\nVersion: 1.16.0\n",
+                }
+            ),
+            tar_of({"usr/lib/python3.11/site-packages/flask-1.0.dist-info/METADATA": "Name: Flask\nVersion: 1.0\n"}),
+        )
+    )
+    assert purls(inventory) == {"pkg:apk/alpine/py3-six@1.16.0-r8?distro=alpine-3.19.1", "pkg:pypi/flask@1.0"}
