@@ -160,6 +160,7 @@ def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tup
             BarColumn(),
             DownloadColumn(),
             console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
             transient=True,
         ) as progress,
     ):
