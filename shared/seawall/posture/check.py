@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.domain.posture import Status
@@ -105,6 +106,7 @@ def unknown(reason: str, path: str = "") -> Finding:
     return Finding(Status.UNKNOWN, path, reason=reason)
 
 
+@cache
 def not_applicable(reason: str) -> Finding:
     """There is nothing here that the control is about."""
     return Finding(Status.NOT_APPLICABLE, reason=reason)

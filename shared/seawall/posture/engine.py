@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from array import array
 from collections import Counter, defaultdict
@@ -217,6 +218,26 @@ def evaluate(
             else:
                 for_cluster.append((number, check))
     passed: dict[int, array[int]] = {number: array("l") for number in range(len(selected))}
+    collecting = gc.isenabled()
+    gc.disable()  # results are only added, so that scanning a growing heap finds nothing to free
+    try:
+        _judge_all(report, for_workloads, for_kinds, for_cluster, passed, only)
+    finally:
+        if collecting:
+            gc.enable()
+    report.passed = {number: targets for number, targets in passed.items() if targets}
+    return report
+
+
+def _judge_all(
+    report: Report,
+    for_workloads: list[tuple[int, Check]],
+    for_kinds: dict[str, list[tuple[int, Check]]],
+    for_cluster: list[tuple[int, Check]],
+    passed: dict[int, array[int]],
+    only: Callable[[Obj], bool] | None,
+) -> None:
+    world = report.world
     extra = len(world.objects)
     for workload in world.workloads if for_workloads else ():
         if workload.obj.index < 0:
@@ -235,8 +256,6 @@ def evaluate(
     if only is None:
         for number, check in for_cluster:
             _record(_run(check, Cluster(), world), number, -1, report, passed)
-    report.passed = {number: targets for number, targets in passed.items() if targets}
-    return report
 
 
 def subjects(world: World, kind: str) -> list[Any]:
@@ -277,19 +296,23 @@ def _judge_workload(
     if workload.broken:
         report.partial.append(Note(_name(workload.obj), workload.broken))
         for number, check in items:
-            found = [item for item in _run(check, workload, world) if item.status is Status.FAIL]
+            failed = [item for item in _run(check, workload, world) if item.status is Status.FAIL]
             report.found += [
                 (number, target, item)
-                for item in found or [Finding(Status.UNKNOWN, workload.path, reason=workload.broken)]
+                for item in failed or [Finding(Status.UNKNOWN, workload.path, reason=workload.broken)]
             ]
         return
+    found = report.found
     for number, check in items:
         try:
-            outcome: Iterable[Finding] = tuple(check.run(workload, world))
+            outcome = check.run(workload, world)
+            if outcome.__class__ is not list:
+                outcome = list(outcome)
         except Exception as error:  # noqa: BLE001 - one odd object must not cost the others; the reason is reported
             outcome = _surprise(check, workload.obj, error, report)
         if outcome:
-            report.found += [(number, target if item.target is None else item.target.index, item) for item in outcome]
+            for item in outcome:
+                found.append((number, target if item.target is None else item.target.index, item))
         else:
             passed[number].append(target)
 
@@ -315,3 +338,27 @@ def _record(found: list[Finding], number: int, target: int, report: Report, pass
 
 def _name(obj: Obj) -> str:
     return "/".join(part for part in (obj.kind, obj.namespace, obj.name) if part)
+
+
+def reassess(world: World, obj: Obj, *, cluster: str = "") -> Report:
+    """Judge one object again, as after a change that a watch told of, with the rest of `world` around it.
+
+    `obj` belongs to `world`; its pods and replica sets are judged with their owner.
+    """
+    own = [item for item in world.workloads if item.obj is obj]
+    kinds = {obj.kind}
+    report = Report(world, tuple(controls().values()), cluster=cluster)
+    passed: dict[int, array[int]] = {number: array("l") for number in range(len(report.controls))}
+    declared = checks()
+    for number, control in enumerate(report.controls):
+        check = declared.get(control.id)
+        if check is None:
+            continue
+        for kind in check.on:
+            if kind is Workload:
+                for workload in own:
+                    _judge_workload(workload, [(number, check)], world, report, passed)
+            elif isinstance(kind, str) and kind in kinds:
+                _record(_run(check, obj, world), number, obj.index, report, passed)
+    report.passed = {number: targets for number, targets in passed.items() if targets}
+    return report

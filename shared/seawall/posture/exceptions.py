@@ -106,6 +106,8 @@ def apply_exceptions(report: Report, exceptions: Iterable[PostureException], tod
         else:
             live.append(exception)
     used: set[int] = set()
+    if not live:
+        return
     for number, target, finding in report.found:
         if finding.status is not Status.FAIL:
             continue

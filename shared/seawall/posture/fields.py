@@ -208,8 +208,18 @@ def judge(rule: Rule, value: object, path: str, part: str = "") -> Finding | Non
     return Finding(Status.FAIL, path, value, wanted(rule), "", part)
 
 
+_WANTED: Final[dict[int, tuple[Rule, Any]]] = {}
+
+
 def wanted(rule: Rule) -> Any:
     """Return what a result shows as expected."""
+    known = _WANTED.get(id(rule))
+    if known is None:
+        known = _WANTED[id(rule)] = (rule, _wanted(rule))
+    return known[1]
+
+
+def _wanted(rule: Rule) -> Any:
     value = (
         sorted(rule.value, key=str)
         if isinstance(rule.value, frozenset)
@@ -276,25 +286,46 @@ def _plain_runner(control: FieldControl) -> Run:
             if rule.linux_only and subject.windows:
                 continue
             if rule.on is On.POD:
-                for path, value in read(subject.spec, parts):
-                    if (finding := judge(rule, value, f"{subject.path}.{path}")) is not None:
-                        found.append(finding)
-                continue
-            stand_in = next(iter(read(subject.spec, inherited)), ("", MISSING))[1] if inherited else MISSING
-            for container in subject.containers:
-                if not _concerns(rule.on, container):
+                if "[*]" not in rule.field:
+                    value = plain(subject.spec, parts)
+                    if value is not MISSING or rule.absent is not Status.PASS:
+                        _collect(found, judge(rule, value, f"{subject.path}.{rule.field}"))
                     continue
-                for path, value in read(container.body, parts):
-                    if value is MISSING and stand_in is not MISSING:
-                        if (
-                            finding := judge(rule, stand_in, f"{subject.path}.{rule.inherit}")
-                        ) is not None and finding not in found:
-                            found.append(finding)
-                    elif (finding := judge(rule, value, f"{container.path}.{path}", container.name)) is not None:
+                for path, value in read(subject.spec, parts):
+                    _collect(found, judge(rule, value, f"{subject.path}.{path}"))
+                continue
+            stand_in = plain(subject.spec, inherited) if inherited else MISSING
+            for container in subject.containers:
+                if rule.on is not On.CONTAINER and not _concerns(rule.on, container):
+                    continue
+                if "[*]" in rule.field:
+                    for path, value in read(container.body, parts):
+                        _collect(found, judge(rule, value, f"{container.path}.{path}", container.name))
+                    continue
+                value = plain(container.body, parts)
+                if value is MISSING and stand_in is not MISSING:
+                    finding = judge(rule, stand_in, f"{subject.path}.{rule.inherit}")
+                    if finding is not None and finding not in found:
                         found.append(finding)
+                elif value is not MISSING or rule.absent is not Status.PASS:
+                    _collect(found, judge(rule, value, f"{container.path}.{rule.field}", container.name))
         return found
 
     return on_workload
+
+
+def _collect(found: list[Finding], finding: Finding | None) -> None:
+    if finding is not None:
+        found.append(finding)
+
+
+def plain(body: Any, parts: tuple[str, ...]) -> Any:
+    """Return the value at a path without lists; `MISSING` where a part is not there."""
+    for part in parts:
+        if body.__class__ is not dict:
+            return MISSING if body is None else _WRONG
+        body = body.get(part)
+    return MISSING if body is None else body
 
 
 def _container_runner(compiled: list[tuple[Rule, tuple[str, ...], tuple[str, ...]]]) -> Run:

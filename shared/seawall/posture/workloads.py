@@ -106,21 +106,12 @@ class Image:
 
 
 class Workload:
-    """A pod template with its owner. `replicas` are the pods and replica sets that were folded into it."""
+    """A pod template with its owner. `labels` and `annotations` are those of the pods; `pods` are the replicas that were folded into it."""
 
     __slots__ = (
-        "broken",
-        "containers",
-        "kind",
-        "namespace",
-        "obj",
-        "path",
-        "pods",
-        "sc",
-        "spec",
-        "template",
-        "windows",
-    )
+        "annotations", "broken", "containers", "kind", "labels", "namespace", "obj", "path", "pods", "sc", "service_account", "spec",
+        "template", "volumes", "windows",
+    )  # fmt: skip
 
     def __init__(self, obj: Obj, template: dict[str, Any], path: str) -> None:
         self.obj = obj
@@ -132,6 +123,15 @@ class Workload:
         self.path = f"{path}.spec" if path else "spec"
         self.sc: dict[str, Any] = mapping(self.spec.get("securityContext"))
         self.windows = mapping(self.spec.get("os")).get("name") == "windows"
+        meta = mapping(template.get("metadata"))
+        self.labels: dict[str, Any] = mapping(meta.get("labels"))
+        self.annotations: dict[str, Any] = mapping(meta.get("annotations"))
+        self.service_account = (
+            text(self.spec.get("serviceAccountName")) or text(self.spec.get("serviceAccount")) or "default"
+        )
+        self.volumes = [
+            (index, item) for index, item in enumerate(sequence(self.spec.get("volumes"))) if isinstance(item, dict)
+        ]
         self.pods: list[Obj] = []
         self.broken = "" if isinstance(spec, dict) else f"{self.path} is missing or not a mapping"
         self.containers: list[Container] = []
@@ -147,25 +147,6 @@ class Workload:
                     self.containers.append(Container(item, list_name, index, f"{self.path}.{list_name}[{index}]"))
                 else:
                     self.broken = f"{self.path}.{list_name}[{index}] is not a mapping"
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """Labels of the pods: of the template, or of the pod itself."""
-        return mapping(mapping(self.template.get("metadata")).get("labels"))
-
-    @property
-    def annotations(self) -> dict[str, Any]:
-        return mapping(mapping(self.template.get("metadata")).get("annotations"))
-
-    @property
-    def service_account(self) -> str:
-        return text(self.spec.get("serviceAccountName")) or text(self.spec.get("serviceAccount")) or "default"
-
-    @property
-    def volumes(self) -> list[tuple[int, dict[str, Any]]]:
-        return [
-            (index, item) for index, item in enumerate(sequence(self.spec.get("volumes"))) if isinstance(item, dict)
-        ]
 
     @property
     def on_windows_nodes(self) -> bool:
@@ -259,6 +240,8 @@ _API: Final = {
 
 def _top_owner(obj: Obj, known: dict[tuple[str, str, str], Obj]) -> tuple[str, str, str] | None:
     """Return kind, namespace and name of the controller at the top of the chain; None when there is none."""
+    if "ownerReferences" not in obj.meta:
+        return None
     top: tuple[str, str, str] | None = None
     current: Obj | None = obj
     for _ in range(8):

@@ -9,7 +9,7 @@ from datetime import date
 from functools import cached_property
 from typing import Any, Final
 
-from seawall.posture.objects import Note, Obj, mapping, mappings, number, text
+from seawall.posture.objects import Note, Obj, mapping, mappings, number, subset_of, text
 from seawall.posture.workloads import Workload, workloads_of
 
 LATEST_MINOR: Final = 37
@@ -72,6 +72,53 @@ class World:
         found: dict[str, list[Workload]] = defaultdict(list)
         for workload in self.workloads:
             found[workload.namespace].append(workload)
+        return found
+
+    @cached_property
+    def _by_label(self) -> dict[tuple[str, str, Any], list[Workload]]:
+        found: dict[tuple[str, str, Any], list[Workload]] = defaultdict(list)
+        for workload in self.workloads:
+            for key, value in workload.labels.items():
+                if isinstance(value, str):
+                    found[workload.namespace, key, value].append(workload)
+        return found
+
+    def selected(self, namespace: str, selector: Mapping[str, Any]) -> list[Workload]:
+        """Return the workloads that a plain selector, such as a Service's, matches; an empty one matches nothing."""
+        candidates: list[Workload] | None = None
+        for key, value in selector.items():
+            if not isinstance(value, str):
+                return []
+            these = self._by_label.get((namespace, key, value), [])
+            if candidates is None or len(these) < len(candidates):
+                candidates = these
+        return [item for item in candidates or () if subset_of(selector, item.labels)]
+
+    @cached_property
+    def _services(self) -> dict[tuple[str, str, Any], list[Obj]]:
+        found: dict[tuple[str, str, Any], list[Obj]] = defaultdict(list)
+        for service in self.of("Service"):
+            first = next(iter(mapping(service.spec.get("selector")).items()), None)
+            if first is not None and isinstance(first[1], str):
+                found[service.in_namespace, first[0], first[1]].append(service)
+        return found
+
+    def services_of(self, workload: Workload) -> list[Obj]:
+        """Return the services that select a workload's pods."""
+        return [
+            service
+            for key, value in workload.labels.items()
+            if isinstance(value, str)
+            for service in self._services.get((workload.namespace, key, value), ())
+            if subset_of(mapping(service.spec.get("selector")), workload.labels)
+        ]
+
+    @cached_property
+    def users_of(self) -> dict[tuple[str, str], list[Workload]]:
+        """Workloads by namespace and name of their service account."""
+        found: dict[tuple[str, str], list[Workload]] = defaultdict(list)
+        for workload in self.workloads:
+            found[workload.namespace, workload.service_account].append(workload)
         return found
 
     @cached_property

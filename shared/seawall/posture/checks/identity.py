@@ -25,9 +25,7 @@ TABLE = (FieldControl("WL-033", (Rule("serviceAccount", Op.EMPTY, on=On.POD),), 
 def token_mounted(subject: Workload | Obj, world: World) -> Iterator[Finding]:
     """Effective `automountServiceAccountToken`, pod over service account; a pod that opts in with a bound account passes."""
     if isinstance(subject, Obj):
-        users = [
-            item for item in world.workloads_in.get(subject.in_namespace, ()) if item.service_account == subject.name
-        ]
+        users = world.users_of.get((subject.in_namespace, subject.name), [])
         if users and all(item.spec.get("automountServiceAccountToken") is not None for item in users):
             return
         if subject.body.get("automountServiceAccountToken") is not False and not _bound(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from seawall.posture.check import Cluster, Finding, check, fail, manual, not_applicable, unknown
 from seawall.posture.fields import FieldControl, Op, Rule
-from seawall.posture.objects import Obj, mapping, mappings, number, quote, selects, sequence, subset_of, text
+from seawall.posture.objects import Obj, mapping, mappings, number, quote, selects, sequence, text
 from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
@@ -335,9 +335,8 @@ def _exposures(world: World) -> dict[int, list[Obj]]:
         if kind == "NodePort" or (kind == "LoadBalancer" and not is_internal(service)):
             ways.append(service)
         if ways:
-            for workload in world.workloads_in.get(service.in_namespace, ()):
-                if subset_of(mapping(service.spec.get("selector")), workload.labels):
-                    found[id(workload)] += ways
+            for workload in world.selected(service.in_namespace, mapping(service.spec.get("selector"))):
+                found[id(workload)] += ways
     return found
 
 
@@ -506,7 +505,7 @@ def service_backed(obj: Obj, world: World) -> Iterator[Finding]:
         return
     if "Pod" in world.unread_kinds or "Deployment" in world.unread_kinds:
         yield unknown("workloads could not be listed")
-    elif not any(subset_of(selector, workload.labels) for workload in world.workloads_in.get(obj.in_namespace, ())):
+    elif not world.selected(obj.in_namespace, selector):
         yield fail("spec.selector", selector, "labels of a workload")
 
 
@@ -592,7 +591,7 @@ def _backend(obj: Obj, world: World, namespace: str, name: str, port: Any, at: s
 def _target_ports(obj: Obj, world: World) -> Iterator[Finding]:
     """A named target port has to be named by a container of the pods."""
     selector = mapping(obj.spec.get("selector"))
-    chosen = [item for item in world.workloads_in.get(obj.in_namespace, ()) if subset_of(selector, item.labels)]
+    chosen = world.selected(obj.in_namespace, selector)
     for index, item in enumerate(mappings(obj.spec.get("ports"))):
         target = item.get("targetPort")
         if isinstance(target, str) and not target.isdigit():

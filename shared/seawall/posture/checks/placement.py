@@ -268,19 +268,19 @@ def metadata_of_template(obj: Obj) -> Finding | None:
     return None
 
 
+_INTERFACE: Final = re.compile(
+    "|".join(f"(?P<i{index}>{'|'.join(map(re.escape, marks))})" for index, marks in enumerate(INTERFACES.values()))
+)
+_INTERFACE_NAMES: Final = tuple(INTERFACES)
+
+
 def interface_of(workload: Workload) -> str:
     """Return which management interface a workload is, by its name, labels and images; empty = none."""
-    names = [
-        workload.obj.name,
-        *(text(value) for key, value in workload.labels.items() if key in {"app", "k8s-app", "app.kubernetes.io/name"}),
-    ]
-    images = [container.image.repository for container in workload.containers]
-    for interface, marks in INTERFACES.items():
-        if any(mark in name.lower() for mark in marks for name in names) or any(
-            mark.rstrip("/") in image for mark in marks for image in images
-        ):
-            return interface
-    return ""
+    labels = workload.labels
+    told = [workload.obj.name, *(text(labels.get(key)) for key in ("app", "k8s-app", "app.kubernetes.io/name"))]
+    told += [container.image.repository for container in workload.containers]
+    match = _INTERFACE.search(" ".join(told).lower())
+    return _INTERFACE_NAMES[int((match.lastgroup or "i0")[1:])] if match else ""
 
 
 @check("WL-065", on=Workload)

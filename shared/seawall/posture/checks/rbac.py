@@ -480,7 +480,7 @@ def unused_account(obj: Obj, world: World) -> Iterator[Finding]:
     if not world.is_cluster or not world.workloads or obj.in_namespace in SYSTEM_NAMESPACES:
         yield not_applicable("not a user's account of a whole cluster")
         return
-    used = any(workload.service_account == obj.name for workload in world.workloads_in.get(obj.in_namespace, ()))
+    used = world.users_of.get((obj.in_namespace, obj.name))
     if not used and bindings_of(world).get(("ServiceAccount", obj.in_namespace, obj.name)):
         yield fail("metadata.name", obj.name, "in use by a workload", "has rights, and no workload names it")
 

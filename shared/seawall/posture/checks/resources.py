@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail, in_container, not_applicable
 from seawall.posture.fields import FieldControl, On, Op, Rule
-from seawall.posture.objects import dig, mapping, mappings, subset_of, text
+from seawall.posture.objects import dig, mapping, mappings, text
 from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
@@ -35,11 +35,8 @@ def _unless_job(workload: Workload, _: World, found: list[Finding]) -> list[Find
 
 def _unless_unserved(workload: Workload, world: World, found: list[Finding]) -> list[Finding]:
     """Readiness matters to pods that a Service sends traffic to; without any Service in the input, to every pod."""
-    services = world.of("Service")
-    if found and services:
-        here = world.in_namespace("Service", workload.namespace)
-        if not any(subset_of(mapping(item.spec.get("selector")), workload.labels) for item in here):
-            return [Finding(Status.NOT_APPLICABLE, reason="no Service selects the pods")]
+    if found and world.of("Service") and not world.services_of(workload):
+        return [Finding(Status.NOT_APPLICABLE, reason="no Service selects the pods")]
     return _unless_job(workload, world, found)
 
 
