@@ -352,6 +352,11 @@ class RegistryEvent(msgspec.Struct, gc=False, omit_defaults=True):
     source: str = "registry"
 
     @property
+    def image_name(self) -> str:
+        """What was touched, as windows count it."""
+        return f"{self.repository}@{self.digest or self.tag}"
+
+    @property
     def id(self) -> str:
         """The same on every delivery."""
         return f"{self.registry}:{self.event_id}"

@@ -47,6 +47,11 @@ _MINING_REPOSITORIES = frozenset(
 """Repositories that published incident reports name as mining images."""
 
 
+def mining_name(repository_path: str) -> bool:
+    """True when a repository's path names a miner."""
+    return bool(_MINING_NAMES.search(repository_path))
+
+
 @detection(
     id="AU-0801",
     title="Coin-mining image or command",
