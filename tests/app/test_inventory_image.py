@@ -13,7 +13,16 @@ from seawall.domain.inventory import Inventory
 from seawall.oci.limits import Limits
 from seawall.ports.images import LayerBlob
 
-from tests.support.images import Layout, Link, compress, docker_archive, tar_of
+from tests.support.images import (
+    Layout,
+    Link,
+    Program,
+    compress,
+    docker_archive,
+    inline_build_info,
+    stripped_elf,
+    tar_of,
+)
 
 OS_RELEASE = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n'
 STATUS = """Package: libssl3
@@ -402,3 +411,31 @@ def test_language_packages_of_os_packages_are_folded(tmp_path):
         )
     )
     assert purls(inventory) == {"pkg:apk/alpine/py3-six@1.16.0-r8?distro=alpine-3.19.1", "pkg:pypi/flask@1.0"}
+
+
+def test_programs_too_large_to_hold(tmp_path):
+    """Node by its version string, a Go program by its build info, both found in the stream."""
+    node = b"\x7fELF" + bytes(300_000) + b"\0node.js/v20.11.1\0" + bytes(300_000)
+    go = stripped_elf(
+        bytes(300_000) + inline_build_info(b"go1.21.3", b"mod\tgithub.com/a/b\tv1.0.0\t\n") + bytes(300_000)
+    )
+    limits = Limits(file_bytes=200_000, program_bytes=200_000)
+    files = {"usr/local/bin/node": Program(node), "usr/bin/tool": Program(go), "a.jar": bytes(300_000)}
+    for target in (layout(tmp_path / "oci", tar_of(files)), f"dir:{_unpacked(tmp_path / 'root', files)}"):
+        inventory = scan(target, limits=limits)
+        assert purls(inventory) == {
+            "pkg:generic/node@20.11.1",
+            "pkg:golang/stdlib@1.21.3",
+            "pkg:golang/github.com/a/b@v1.0.0",
+        }
+        assert [(gap.where, gap.reason) for gap in inventory.gaps] == [
+            ("a.jar", "file of 300000 bytes, at most 200000 are read")
+        ]
+
+
+def _unpacked(root, files):
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content.content if isinstance(content, Program) else content)
+        (root / path).chmod(0o755 if isinstance(content, Program) else 0o644)
+    return root

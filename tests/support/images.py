@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import struct
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,3 +159,25 @@ def docker_archive(path: Path, layers: Sequence[bytes], tag: str = "test:1") -> 
     files["manifest.json"] = json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": names}])
     path.write_bytes(tar_of(files))
     return path
+
+
+def inline_build_info(version: bytes, info: bytes) -> bytes:
+    """Return Go's build info in the form since 1.18."""
+
+    def varint(number: int) -> bytes:
+        out = b""
+        while True:
+            number, low = number >> 7, number & 0x7F
+            out += bytes([low | (0x80 if number else 0)])
+            if not number:
+                return out
+
+    wrapped = bytes.fromhex("3077af0c9274080241e1c107e6d618e6") + info + bytes(16)
+    return b"\xff Go buildinf:\x08\x02" + bytes(16) + varint(len(version)) + version + varint(len(wrapped)) + wrapped
+
+
+def stripped_elf(data: bytes) -> bytes:
+    """A 64-bit ELF without a section table: one writable segment that holds `data`."""
+    header = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    program = struct.pack("<IIQQQQQQ", 1, 6, 120, 0x400000, 0x400000, len(data), len(data), 16)
+    return header + program + data

@@ -160,11 +160,11 @@ def _folder(source: FolderSource, router: Router, limits: Limits) -> Inventory:
         may_run = entry.size_bytes >= MIN_EXECUTABLE and (entry.mode & 0o111 or may_be_program(entry.path))
         if not analyzers and not may_run:
             continue
-        if entry.size_bytes > limits.file_bytes:
-            analysis.gaps.add(entry.path, f"file of {entry.size_bytes} bytes, at most {limits.file_bytes} are read")
-            continue
         try:
             if not analyzers and entry.head(4) != ELF:
+                continue
+            if entry.size_bytes > (limits.file_bytes if analyzers else limits.program_bytes):
+                analysis.analyze_large(entry.path, entry.mode, entry.size_bytes, entry.pieces(), analyzers)
                 continue
             content = entry.read()
         except OSError as error:

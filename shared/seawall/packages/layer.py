@@ -186,15 +186,8 @@ class LayerAnalysis:
 
     def _analyze_entry(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
         if entry.size_bytes > (self.limits.file_bytes if analyzers else self.limits.program_bytes):
-            self.files[entry.path] = FileResult(entry.path)
-            if analyzers and all(item.piecewise for item in analyzers):
-                self._in_pieces(entry, reader, analyzers)
-            elif analyzers:
-                self.gaps.add(
-                    entry.path, f"file of {entry.size_bytes} bytes, at most {self.limits.file_bytes} are read"
-                )
-            else:
-                self._search(entry, reader.stream())
+            if analyzers or reader.peek(4) == ELF:
+                self.analyze_large(entry.path, entry.mode, entry.size_bytes, reader.stream(), analyzers)
             return
         try:
             content = reader.read()
@@ -205,24 +198,27 @@ class LayerAnalysis:
             return
         self.analyze(entry.path, content, entry.mode, analyzers)
 
-    def _in_pieces(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
-        if reader.peek(4) != ELF:
-            return
-        tail = b""
-        for piece in reader.stream():
-            self.analyze(entry.path, tail + piece, entry.mode, analyzers, partial=True)
-            if self.files[entry.path].found:
-                return
-            tail = piece[-OVERLAP_BYTES:]
-
-    def _search(self, entry: TarEntry, pieces: Iterator[bytes]) -> None:
-        """Look for the needles of analyzers in a program that is too large to hold."""
-        for item in self.router.executables:
-            if item.needle:  # one needle today; a second one would have to share the stream
-                content = after_needle(pieces, item.needle)
-                if content:
-                    self.analyze(entry.path, content, entry.mode, [item], partial=True)
-                return
+    def analyze_large(
+        self, path: str, mode: int, size_bytes: int, pieces: Iterator[bytes], analyzers: list[Analyzer]
+    ) -> None:
+        """Ask about a file that is too large to hold, as far as that can be done piece by piece; else record a gap."""
+        self.files[path] = FileResult(path)
+        if analyzers and not all(item.piecewise for item in analyzers):
+            self.gaps.add(path, f"file of {size_bytes} bytes, at most {self.limits.file_bytes} are read")
+        elif analyzers:
+            tail = b""
+            for piece in pieces:
+                self.analyze(path, tail + piece, mode, analyzers, partial=True)
+                if self.files[path].found:
+                    return
+                tail = piece[-OVERLAP_BYTES:]
+        else:
+            for item in self.router.executables:
+                if item.needle:  # one needle today; a second one would have to share the stream
+                    content = after_needle(pieces, item.needle)
+                    if content:
+                        self.analyze(path, content, mode, [item], partial=True)
+                    return
 
     def analyze(
         self, path: str, content: bytes, mode: int, analyzers: list[Analyzer], *, partial: bool = False

@@ -74,6 +74,9 @@ class FolderEntry(Protocol):
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes. Raises `OSError`."""
 
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content piece by piece. Raises `OSError`."""
+
 
 class FolderSource(Protocol):
     """A root file system on this machine."""

@@ -17,6 +17,8 @@ from seawall.packages.analyzer import Analyzer, Found, ImageFile, Owned
 from seawall.packages.distros import normalized, osv_ecosystem
 from seawall.packages.router import default_router
 
+from tests.support.images import inline_build_info, stripped_elf
+
 ANALYZERS = {item.id: item for item in collect("seawall.packages.analyzers", Analyzer)}
 
 
@@ -172,26 +174,6 @@ def test_what_is_read(analyzer, path, content, expected):
     found = read(analyzer, path, content)
     assert names(found) == expected
     assert not [item for item in found if isinstance(item, Gap)]
-
-
-def inline_build_info(version: bytes, info: bytes) -> bytes:
-    def varint(number: int) -> bytes:
-        out = b""
-        while True:
-            number, low = number >> 7, number & 0x7F
-            out += bytes([low | (0x80 if number else 0)])
-            if not number:
-                return out
-
-    wrapped = b"0" * 0 + bytes.fromhex("3077af0c9274080241e1c107e6d618e6") + info + bytes(16)
-    return b"\xff Go buildinf:\x08\x02" + bytes(16) + varint(len(version)) + version + varint(len(wrapped)) + wrapped
-
-
-def stripped_elf(data: bytes) -> bytes:
-    """A 64-bit ELF without a section table: one writable segment that holds `data`."""
-    header = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    program = struct.pack("<IIQQQQQQ", 1, 6, 120, 0x400000, 0x400000, len(data), len(data), 16)
-    return header + program + data
 
 
 GO_INFO = b'path\tx\nmod\tgithub.com/acme/tool\t(devel)\t\ndep\tgolang.org/x/net\tv0.17.0\th1:x\ndep\ta.b/c\tv1.0.0\n=>\td.e/f\tv2.0.0\th1:y\ndep\tg.h/local\tv1.0.0\n=>\t./local\t(devel)\t\nbuild\t-ldflags="-s -w -X main.version=v1.4.2"\n'

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from seawall.domain.errors import Denied, NotFound
 from seawall.oci.limits import DEFAULT_LIMITS
@@ -34,9 +35,18 @@ class HostEntry:
 
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes."""
-        descriptor = os.open(self.full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with self._open() as file:
             return file.read(size)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content in pieces of 2 MiB."""
+        with self._open() as file:
+            while piece := file.read(2 * 1024 * 1024):
+                yield piece
+
+    def _open(self) -> IO[bytes]:
+        descriptor = os.open(self.full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(descriptor, "rb")
 
 
 class Folder:
