@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from seawall.domain.errors import InputError
+from seawall.domain.errors import InputError, NotFound
 from seawall.domain.images import Platform
 from seawall.domain.inventory import ImageLayer, Inventory
 from seawall.domain.packages import Gap
@@ -143,7 +143,8 @@ def _layer(
 
     try:
         record = analyze_layer(blob.cache_key, open_layer, router, limits)
-    except InputError as error:
+    except (InputError, NotFound) as error:
+        # a registry may not serve non-distributable layers; a blob that is gone does not hide the other layers
         return LayerRecord(gaps=[Gap(blob.cache_key, error.message)], complete=False), False
     if cache is not None and key and record.complete:
         cache.put(key, encode_record(record))

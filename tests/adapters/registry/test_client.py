@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import urllib.request
 from contextlib import ExitStack
 
 import pytest
@@ -140,3 +141,25 @@ def test_a_registry_that_is_down(client):
     host = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unavailable, match=r"does not answer"):
         client(host).manifest(ImageReference(host, "a", "b"))
+
+
+def test_a_layer_that_the_registry_does_not_serve(registry, client):
+    """Non-distributable layers, and blobs that a clean-up took away."""
+    http = client(registry.host)
+    made = Layout()
+    layers = [
+        tar_of({"a/node_modules/x/package.json": '{"name":"x","version":"1.0.0"}'}),
+        tar_of({"a/node_modules/y/package.json": '{"name":"y","version":"1.0.0"}'}),
+    ]
+    entry = made.image(layers)
+    manifest = made.blobs.pop(entry["digest"])
+    reference = ImageReference(registry.host, "incomplete", "1")
+    for content in made.blobs.values():
+        http.push_blob(reference, content)
+    http.push_manifest(reference, manifest, OCI_MANIFEST)
+    missing = json.loads(manifest)["layers"][1]["digest"]
+    request = urllib.request.Request(f"http://{registry.host}/v2/incomplete/blobs/{missing}", method="DELETE")
+    urllib.request.urlopen(request).close()
+    inventory = inventory_image(str(reference), sources=Sources(lambda: http))
+    assert [package.purl for package in inventory.packages] == ["pkg:npm/x@1.0.0"]
+    assert [gap.where for gap in inventory.gaps] == [missing]

@@ -19,7 +19,7 @@ _GONE = frozenset(("config-files", "not-installed"))
 
 @analyzer(
     id="dpkg",
-    reads=("var/lib/dpkg/status", "var/lib/dpkg/status.d/*", "usr/lib/opkg/status", "opt/bitnami/dpkg/status"),
+    reads=("var/lib/dpkg/status", "var/lib/dpkg/status.d/*"),
 )
 def dpkg(file: ImageFile) -> Iterator[Found | Owned | Gap]:
     """Yield the packages whose files are on the disk, whatever their exact state."""
