@@ -86,7 +86,7 @@ def main() -> int:
         over = False
         for words, behind, counts in (
             ("up to date", 0, True),
-            ("behind by two fixed versions", 2, True),
+            ("behind by two fixed versions", 2, False),
             ("behind by forty", 40, False),
         ):
             chosen = packages(AdvisoryFile(content), behind)
