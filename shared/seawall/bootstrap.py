@@ -13,6 +13,8 @@ from seawall.domain.errors import MissingExtra
 from seawall.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from seawall.adapters.job_queues import CloudJobQueue
+    from seawall.adapters.shared_advisories import SharedAdvisories
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.ports.clock import Clock
@@ -41,9 +43,28 @@ def bootstrap(settings: Settings | None = None) -> Application:
             engine=_engine,
             authority=lambda: _authority(chosen),
             publishers=lambda: publishers(chosen, store.outbox, clock),
+            update_advisories=lambda: _update_advisories(chosen),
             close=store.close,
         )
     )
+
+
+def function_app(settings: Settings | None = None) -> tuple[Application, CloudJobQueue | None]:
+    """Return the application of a function app, and the cloud's queue that it keeps accepted events in, if one is set."""
+    from seawall.adapters.job_queues import open_job_queue
+
+    chosen = settings or load_settings()
+    application = bootstrap(chosen)
+    queue = open_job_queue(chosen)
+    if queue is not None:
+        application.use_queue(queue, correlate_apart=True)
+    return application, queue
+
+
+def _update_advisories(settings: Settings) -> None:
+    from seawall.adapters.shared_advisories import update_advisories
+
+    update_advisories(settings)
 
 
 def _scanning(settings: Settings, clock: Clock) -> Scanning:
@@ -70,6 +91,12 @@ class AdvisoryOpener:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open: tuple[tuple[int, int], AdvisoryFile] | None = None
+        self._shared: SharedAdvisories | None = None
+        if settings.blob_url:
+            from seawall.adapters.blobs import open_blobs
+            from seawall.adapters.shared_advisories import SharedAdvisories
+
+            self._shared = SharedAdvisories(open_blobs(settings.blob_url, settings), settings.effective_advisories)
 
     def __call__(self) -> AdvisoryFile:
         """Return the present advisory file.
@@ -79,6 +106,8 @@ class AdvisoryOpener:
         """
         from seawall.adapters.osv.file import open_file
 
+        if self._shared is not None:
+            self._shared.refresh()
         path, key = self._settings.effective_advisories, self._settings.vulnerabilities.public_key
         try:
             state = path.stat()

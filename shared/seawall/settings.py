@@ -185,8 +185,17 @@ class ObjectStorageSettings(Section):
     """OCSF JSON lines as objects: one object per batch, below year/month/day."""
 
     url: str
-    """fsspec URL of a container or bucket folder: abfs://, s3://, gs:// or a path."""
+    """URL of a container or bucket folder: abfs://, s3://, gs:// or a path."""
     kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment")
+
+
+class JobQueueSettings(Section):
+    """Queues of a serverless deployment; without this section accepted events are handled at once, or by `seawall serve`."""
+
+    service: Literal["azure-storage", "sqs", "pubsub"]
+    endpoint: str = ""
+    """https://<account>.queue.core.windows.net, https://sqs.<region>.amazonaws.com/<account> or projects/<id>."""
+    prefix: str = "seawall-"
 
 
 class Settings(BaseSettings):
@@ -207,7 +216,7 @@ class Settings(BaseSettings):
     queue_url: str = ""
     """SQLAlchemy URL of the local queue; empty = `queue.sqlite` in `data_dir`, or the PostgreSQL store's own database."""
     blob_url: str = ""
-    """fsspec URL for SBOMs, evidence and layer caches; empty = `blobs` in `data_dir`."""
+    """URL for queued bodies, layer caches and the advisory file (`abfs://`, `s3://`, `gs://`, a path); empty = `blobs` in `data_dir`."""
     advisories: Path | None = None
     """The advisory file; empty = `advisories.db` in `data_dir`."""
     vulnerabilities: VulnerabilitySettings = VulnerabilitySettings()
@@ -233,6 +242,7 @@ class Settings(BaseSettings):
     ocsf_file: Path | None = None
     """Append alerts and incidents as OCSF JSON lines."""
     webhook: WebhookPublisherSettings | None = None
+    job_queue: JobQueueSettings | None = None
     azure: AzureSettings = AzureSettings()
     sentinel: SentinelSettings | None = None
     sentinel_incidents: SentinelWorkspace | None = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from seawall.domain.alerts import Alert, Incident
 from seawall.domain.errors import ConfigError, MalformedEvent, NotFound, SeawallError, Unavailable, UnsupportedImage
 from seawall.domain.ids import content_id
 from seawall.formats.cloudevents import (
+    ALERTS_RAISED,
     AUDIT_RECEIVED,
     IMAGE_PUSHED,
     POSTURE_RECEIVED,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FORGOTTEN = timedelta(hours=1)
+"""A scan that is under way for longer was lost with its worker."""
 POISON_BYTES = 1024 * 1024
 """How much of a poisonous input is kept."""
 
@@ -63,6 +66,7 @@ class Ports:
     engine: Callable[[], Engine]
     authority: Callable[[], SensorAuthority]
     publishers: Callable[[], Sequence[BatchPublisher]]
+    update_advisories: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
 
@@ -72,12 +76,26 @@ class Application:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._queue: JobQueue | None = None
+        self._correlates_apart = False
         self._engines: dict[str, Engine] = {}
         self.store = ports.store
 
-    def use_queue(self, queue: JobQueue) -> None:
-        """Keep accepted events in `queue`."""
-        self._queue = queue
+    def use_queue(self, queue: JobQueue, *, correlate_apart: bool = False) -> None:
+        """Keep accepted events in `queue`; with `correlate_apart` correlation is a job too, in order by cluster."""
+        self._queue, self._correlates_apart = queue, correlate_apart
+
+    @staticmethod
+    def key(body: bytes, cluster: str = "") -> str:
+        """The id of the event that carries `body`: the same input is the same event, whichever door it came through."""
+        return _digest(body, cluster)
+
+    def keep(self, event: CloudEvent) -> None:
+        """Accept an event that is already in our form: into the queue, or done at once without one.
+
+        Raises:
+            Unavailable: the queue does not take it.
+        """
+        self._keep(event)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -209,6 +227,7 @@ class Application:
             AUDIT_RECEIVED: lambda received: self.detect_audit(received.body, received.subject),
             SENSOR_RECEIVED: lambda received: self.ingest_sensor(received.body, received.time),
             POSTURE_RECEIVED: lambda received: self.assess_posture(received.subject, received.body),
+            ALERTS_RAISED: self._correlate,
         }
         job = jobs.get(event.type)
         if job is None:
@@ -315,18 +334,54 @@ class Application:
         return Outcome(details={"results": len(results), "changed": changed, "partial": len(report.partial)})
 
     def _raised(self, alerts: Sequence[Alert], rejected: int = 0) -> Outcome:
-        """Keep alerts, correlate those that changed, put what changed into the outbox."""
-        from seawall.app.correlate import correlate_alerts
-        from seawall.app.publishing import incident_entries
+        """Keep alerts, correlate them, put what changed into the outbox; with a queue for it, in a job of its own.
+
+        Everything is done again for a repeat, and a repeat changes nothing: a crash between two steps is made up for when
+        the batch comes again.
+        """
         from seawall.detection.folding import fold
 
         changed = self.store.alerts.merge(alerts, fold)
-        incidents = correlate_alerts(changed, self._correlation, self._analytics) if changed else []
+        if not alerts:
+            return Outcome(rejected=rejected)
+        ids = sorted({alert.id for alert in alerts})
+        if self._queue is None or not self._correlates_apart:
+            return Outcome(tuple(changed), self.correlate(ids).incidents, rejected)
+        by_cluster: dict[str, list[str]] = {}
+        for alert in sorted({alert.id: alert for alert in alerts}.values(), key=lambda alert: alert.id):
+            by_cluster.setdefault(alert.cluster, []).append(alert.id)
+        state = content_id("alerts", *(f"{alert.id}/{alert.count}" for alert in self.store.alerts.get(ids)))
+        for cluster, members in by_cluster.items():
+            key = content_id("correlate", cluster, state)
+            data = {"cluster": cluster, "alerts": members}
+            self._queue.put(CloudEvent(id=key, source="/alerts", type=ALERTS_RAISED, subject=cluster, data=data))
+        return Outcome(tuple(changed), (), rejected)
+
+    def correlate(self, alert_ids: Sequence[str]) -> Outcome:
+        """Bring the incidents of stored alerts up to date and put their present state into the outbox, once each."""
+        from seawall.app.correlate import correlate_alerts
+        from seawall.app.publishing import incident_entries
+
+        alerts = self.store.alerts.get(alert_ids)
+        changed = correlate_alerts(alerts, self._correlation, self._analytics) if alerts else []
+        touched = {incident.id: incident for incident in [*self._correlation.holding(alert_ids), *changed]}
         now = self._now()
-        for incident in incidents:
+        for incident in sorted(touched.values(), key=lambda item: item.id):
             held = self.store.alerts.get(incident.alert_ids)
             self.store.outbox.add(incident_entries(self._publishers, incident, held, now))
-        return Outcome(tuple(changed), tuple(incidents), rejected)
+        return Outcome(incidents=tuple(changed))
+
+    def _correlate(self, event: CloudEvent) -> Outcome:
+        ids = event.data.get("alerts") if isinstance(event.data, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            raise MalformedEvent("not a list of alerts", where="/data/alerts")
+        return self.correlate(ids)
+
+    def take_forwarded(self, event: Mapping[str, Any]) -> int:
+        """Add a document that another deployment forwarded to the outbox; return how many entries were new."""
+        from seawall.app.forwarding import take_forwarded
+
+        return take_forwarded(self.store.outbox, self._publishers, event, self._now())
 
     # Timers and health
 
@@ -336,8 +391,27 @@ class Application:
             self.publish()
         elif timer == "rescan":
             self.rescan()
+        elif timer == "advisories":
+            self._ports.update_advisories()
+        elif timer == "reconcile":
+            self.reconcile()
         else:
             raise ConfigError(f"there is no timer {timer}")
+
+    def reconcile(self) -> int:
+        """Queue the scans again that were accepted long ago and never finished; return how many."""
+        from seawall.domain.images import ImagePushed
+        from seawall.oci.references import parse_reference
+
+        limit = self._now() - FORGOTTEN
+        found = 0
+        for state in self.store.images.states(limit=1000):
+            if state.state in ("queued", "running") and state.updated_at and state.updated_at < limit:
+                reference = parse_reference(state.reference)
+                push = ImagePushed(reference.registry, reference.repository, state.digest, reference.tag)
+                self.accept_push(replace(push, source_event_id=f"reconcile/{state.updated_at.isoformat()}"))
+                found += 1
+        return found
 
     def rescan(self) -> Any:
         """Match stored packages against advisories that changed; publish and sign again where findings are others now."""

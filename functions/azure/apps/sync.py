@@ -1,0 +1,19 @@
+"""Sync back: what analysts decide in the Defender portal."""
+
+import azure.functions as func
+from apps.shell import started, traced
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(schedule="0 */2 * * * *", arg_name="timer", run_on_startup=False)
+def sync_defender(timer: func.TimerRequest, context: func.Context) -> None:
+    """Status, classification and owner of our incidents."""
+
+    def run() -> None:
+        from seawall.adapters.azure.defender_sync import sync
+        from seawall.settings import load_settings
+
+        sync(load_settings(), started()[0])
+
+    traced("sync_defender", context, run)

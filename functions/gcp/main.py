@@ -1,0 +1,131 @@
+"""Seawall as Cloud Run functions: triggers only. The entry point's name is the function's job.
+
+Pub/Sub redelivers whatever is not acknowledged by 2xx: a transient failure is raised, poison is kept and acknowledged.
+"""
+
+import base64
+import json
+import logging
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import functions_framework
+from cloudevents.http import CloudEvent
+from flask import Request, Response
+from seawall.adapters.job_queues import CloudJobQueue
+from seawall.adapters.tracing import configure_logging, job
+from seawall.app.application import Application
+from seawall.app.delivery import deliver
+from seawall.bootstrap import function_app
+from seawall.domain.errors import MalformedEvent
+from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
+
+configure_logging(os.environ.get("SEAWALL_LOG_LEVEL", "INFO"))
+log = logging.getLogger("seawall.functions")
+
+
+@cache
+def started() -> tuple[Application, CloudJobQueue | None]:
+    """The application of this process, made at the first event."""
+    return function_app()
+
+
+def application() -> Application:
+    return started()[0]
+
+
+@functions_framework.cloud_event
+def image_pushed(event: CloudEvent) -> None:
+    """Topic `gcr`: Artifact Registry's pushes."""
+    _message("image_pushed", event, lambda _raw, envelope: application().accept_registry("gar", {}, envelope))
+
+
+@functions_framework.cloud_event
+def run_job(event: CloudEvent) -> None:
+    """Our own jobs: scans, audit, sensor and posture bodies; correlation with an ordering key per cluster."""
+
+    def handle(raw: bytes, _envelope: bytes) -> None:
+        app, queue = started()
+        app.handle(queue.take(raw) if queue else parse(raw))
+
+    _message("run_job", event, handle)
+
+
+@functions_framework.cloud_event
+def audit_logs(event: CloudEvent) -> None:
+    """A log sink of GKE audit entries."""
+
+    def handle(raw: bytes, _envelope: bytes) -> None:
+        application().handle(carrying(AUDIT_RECEIVED, Application.key(raw), "/audit_logs", raw))
+
+    _message("audit_logs", event, handle)
+
+
+@functions_framework.cloud_event
+def sensor_events(event: CloudEvent) -> None:
+    """Signed sensor batches."""
+
+    def handle(raw: bytes, _envelope: bytes) -> None:
+        application().handle(carrying(SENSOR_RECEIVED, Application.key(raw), "/sensor_events", raw))
+
+    _message("sensor_events", event, handle)
+
+
+@functions_framework.cloud_event
+def tick(event: CloudEvent) -> None:
+    """Cloud Scheduler by Pub/Sub: the message is `{"timer": "publish" | "rescan" | "advisories" | "reconcile"}`."""
+
+    def handle(raw: bytes, _envelope: bytes) -> None:
+        try:
+            application().tick(str(json.loads(raw)["timer"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedEvent(f"not a timer: {error}") from error
+
+    _message("tick", event, handle)
+
+
+@functions_framework.http
+def api(request: Request) -> Response:
+    """The same application as `seawall serve`."""
+    from seawall.adapters.asgi_bridge import call
+
+    with job("api", request.headers.get("traceparent", "")):
+        answer = call(
+            _app(),
+            method=request.method,
+            path=request.path,
+            query=request.query_string,
+            headers=request.headers.items(),
+            body=request.get_data(),
+            client=request.remote_addr or "",
+        )
+    return Response(answer.body, answer.status, list(answer.headers))
+
+
+@cache
+def _app() -> Any:
+    from seawall.server.app import create_app
+    from seawall.settings import load_settings
+
+    return create_app(application(), load_settings())
+
+
+def _message(name: str, event: CloudEvent, handle: Callable[[bytes, bytes], object]) -> None:
+    data = event.data if isinstance(event.data, dict) else {}
+    envelope = json.dumps(data).encode()
+
+    def work(_: bytes) -> None:
+        message = data.get("message")
+        if not isinstance(message, dict):
+            raise MalformedEvent("not a Pub/Sub message", where="/message")
+        try:
+            raw = base64.b64decode(message.get("data", ""), validate=True)
+        except (ValueError, TypeError) as error:
+            raise MalformedEvent("message.data is not base64", where="/message/data") from error
+        handle(raw, envelope)
+
+    with job(name, str(event.get("traceparent") or "")):
+        for failure in deliver([envelope], work, lambda raw, reason: application().poison(name, raw, reason)):
+            raise failure.error
