@@ -1,5 +1,7 @@
 """Kubernetes audit logs from diagnostic settings."""
 
+from typing import List
+
 import azure.functions as func
 from apps.shell import event_hub_batch, queued
 from seawall.formats.cloudevents import AUDIT_RECEIVED
@@ -17,7 +19,7 @@ blueprint = func.Blueprint()
 @blueprint.retry(
     strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:02", maximum_interval="00:02:00"
 )
-def audit_events(events: list[func.EventHubEvent], context: func.Context) -> None:
+def audit_events(events: List[func.EventHubEvent], context: func.Context) -> None:
     """A batch of one partition."""
     event_hub_batch("audit_events", AUDIT_RECEIVED, events, context)
 

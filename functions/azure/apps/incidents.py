@@ -1,6 +1,7 @@
 """Incidents: correlate, take what spokes forward, publish."""
 
 import json
+from typing import List
 
 import azure.functions as func
 from apps.shell import TRIES, application, queued, traced
@@ -32,7 +33,7 @@ def publish(timer: func.TimerRequest, context: func.Context) -> None:
 @blueprint.retry(
     strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:02", maximum_interval="00:02:00"
 )
-def forwarded(events: list[func.EventHubEvent], context: func.Context) -> None:
+def forwarded(events: List[func.EventHubEvent], context: func.Context) -> None:
     """Documents of the deployments in other clouds. Writing them is all there is to do, so a failure blocks until it can."""
     attempt = context.retry_context.retry_count if context.retry_context else 0
     app = application()

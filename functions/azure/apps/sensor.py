@@ -1,6 +1,7 @@
 """Sensors: signed batches, from the event hub or by HTTPS."""
 
 import json
+from typing import List
 
 import azure.functions as func
 from apps.shell import application, event_hub_batch, queued
@@ -21,7 +22,7 @@ blueprint = func.Blueprint()
 @blueprint.retry(
     strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:02", maximum_interval="00:02:00"
 )
-def sensor_events(events: list[func.EventHubEvent], context: func.Context) -> None:
+def sensor_events(events: List[func.EventHubEvent], context: func.Context) -> None:
     """A batch of one partition."""
     event_hub_batch("sensor_events", SENSOR_RECEIVED, events, context)
 

@@ -75,6 +75,8 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for chatty in ("alembic", "azure", "botocore", "urllib3", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class TraceFilter(logging.Filter):

@@ -34,6 +34,7 @@ from seawall.ports.store import PoisonRecord, ScanState, Store
 if TYPE_CHECKING:
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
+    from seawall.detection.sources.batch import Batch
     from seawall.domain.findings import ImageReport
     from seawall.domain.images import ImagePushed
     from seawall.ports.sensors import SensorAuthority
@@ -144,12 +145,7 @@ class Application:
         """
         from seawall.detection.sources.recognise import decode
 
-        batch = decode(body, cluster=cluster)
-        if batch.rejects and not batch.events and not batch.skipped:
-            first = batch.rejects[0]
-            raise MalformedEvent(
-                f"no audit event in it: {first.reason} {first.detail}".strip(), where=f"record {first.index}"
-            )
+        batch = _readable(decode(body, cluster=cluster))
         self._keep(carrying(AUDIT_RECEIVED, _digest(body, cluster), "/audit", body, subject=cluster))
         return {"events": len(batch.events), "skipped": batch.skipped, "rejected": batch.rejected.total()}
 
@@ -287,7 +283,7 @@ class Application:
         """Run the analytics over audit events; keep alerts and the incidents they make."""
         from seawall.detection.sources.recognise import decode
 
-        batch = decode(body, cluster=cluster)
+        batch = _readable(decode(body, cluster=cluster))
         alerts = self._engine(AUDIT_RECEIVED).run(batch.events)
         return self._raised(alerts, rejected=batch.rejected.total())
 
@@ -501,6 +497,15 @@ class _Correlation:
         self.touching = store.alerts.touching
         self.holding = store.incidents.holding
         self.save = store.incidents.save
+
+
+def _readable(batch: Batch) -> Batch:
+    """Return the batch, unless nothing in it could be read."""
+    if batch.rejects and not batch.events and not batch.skipped:
+        first = batch.rejects[0]
+        what = f"no audit event in it: {first.reason} {first.detail}".strip()
+        raise MalformedEvent(what, where=f"record {first.index}")
+    return batch
 
 
 def _digest(body: bytes, *more: str) -> str:
