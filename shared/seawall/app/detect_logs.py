@@ -11,15 +11,13 @@ from typing import IO
 from seawall.app.detect import load_rules
 from seawall.detection.context import Context
 from seawall.detection.declaration import Detection
-from seawall.detection.engine import EPOCH, Engine
-from seawall.detection.folding import fold
+from seawall.detection.engine import EPOCH, Engine, Growing
 from seawall.detection.sources.files import read_log
 from seawall.domain.alerts import Alert
 from seawall.domain.audit_events import Reject
 
 MAX_EVIDENCE = 1000
 """Evidence kept per alert: a file's alerts should lead back to its lines."""
-_FOLD_EVERY = 5000
 _MAX_REJECTS = 1000
 
 
@@ -54,21 +52,18 @@ def detect_logs(
         default_time=now.astimezone(UTC) if now else EPOCH,
     )
     found = LogFindings()
-    fresh: list[Alert] = []
+    growing = Growing(MAX_EVIDENCE)
     for name, stream in files:
         last = None
         for batch in read_log(stream, file=name, cluster=cluster):
             last = batch
             found.events += len(batch.events)
             for event in batch.events:
-                fresh += engine.process(event)
-            if len(fresh) >= _FOLD_EVERY:
-                found.alerts = fold([*found.alerts, *fresh], max_evidence=MAX_EVIDENCE)
-                fresh.clear()
+                engine.feed(event, growing)
         if last is not None:
             found.skipped += last.skipped
             found.rejected += last.rejected
             found.rejects += last.rejects[: _MAX_REJECTS - len(found.rejects)]
-    found.alerts = fold([*found.alerts, *fresh], max_evidence=MAX_EVIDENCE)
+    found.alerts = growing.alerts()
     found.errors = engine.stats.errors
     return found

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from seawall.detection.accumulate import Accumulator, Place
 from seawall.detection.context import Context, context, use
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import Description, describe, short
-from seawall.detection.folding import event_hash, fold
+from seawall.detection.folding import MAX_EVIDENCE, event_hash
 from seawall.detection.windows import Observation, Windows
 from seawall.domain.alerts import Alert, Evidence, Match
-from seawall.domain.audit_events import AuditEvent, CloudActivity, RegistryEvent
+from seawall.domain.audit_events import NO_OBJECT, NO_USER, AuditEvent, CloudActivity, RegistryEvent
 from seawall.domain.ids import content_id
 from seawall.domain.runtime_events import RuntimeEvent
 
@@ -33,6 +36,11 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 Rules = tuple[Detection, ...]
 
+_WITHOUT_BODIES = {
+    "request_raw": msgspec.Raw(b""), "response_raw": msgspec.Raw(b""), "request_cache": None, "response_cache": None,
+    "pods_cache": None,
+}  # fmt: skip
+
 
 @dataclass(slots=True)
 class EngineStats:
@@ -41,6 +49,60 @@ class EngineStats:
     events: int = 0
     matches: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+
+
+class Growing:
+    """The alerts of a run while they grow, by id, and which of them a repeat of the same match belongs to."""
+
+    def __init__(self, max_evidence: int = MAX_EVIDENCE) -> None:
+        self._max_evidence = max_evidence
+        self._by_id: dict[str, Accumulator] = {}
+        self.templates: dict[tuple[Any, ...], Accumulator] = {}
+        self.event: AuditEvent | None = None
+        self.time = EPOCH
+        self.identity: tuple[Any, ...] = ()
+        self.member = 0
+        self.place: Place = (EPOCH, "", "", 0)
+
+    def look_at(self, event: AuditEvent, default_time: datetime) -> None:
+        """Work out once per event what its matches share."""
+        time = event.time
+        identifier = event.id
+        self.event = event
+        self.time = time or default_time
+        self.identity = _identity(event, time)
+        self.member = event_hash(identifier)
+        self.place = (time or EPOCH, event.audit_id or event.event_id or identifier, event.file, event.index)
+
+    def add(self, alert: Alert) -> Accumulator:
+        """Take a single alert."""
+        accumulator = self._by_id.get(alert.id)
+        if accumulator is None:
+            accumulator = self._by_id[alert.id] = Accumulator(alert, self._max_evidence)
+        else:
+            accumulator.add(alert)
+        return accumulator
+
+    def remember(self, key: tuple[Any, ...], accumulator: Accumulator) -> None:
+        """Let repeats of the same match find their alert without being described again."""
+        if len(self.templates) >= _TABLE_LIMIT:
+            self.templates.clear()
+        self.templates[key] = accumulator
+
+    def alerts(self) -> list[Alert]:
+        """Return the folded alerts, ordered by first_seen and id."""
+        return sorted((item.alert() for item in self._by_id.values()), key=lambda alert: (alert.first_seen, alert.id))
+
+
+def _identity(event: AuditEvent, time: datetime | None) -> tuple[Any, ...]:
+    """All that an alert takes from an event beside time and evidence."""
+    ref, user = event.object_ref or NO_OBJECT, event.user or NO_USER
+    other = event.impersonated.username if event.impersonated is not None else None
+    name = ref.name or event.name
+    return (
+        event.cluster, user.username, other, event.source_ip, ref.resource, ref.subresource, ref.namespace, name,
+        bytes(user.extra), time.date() if time is not None else None,
+    )  # fmt: skip
 
 
 class Engine:
@@ -69,21 +131,69 @@ class Engine:
         self._by_operation: dict[tuple[type[Any], str], Rules] = {}
         self._callers: dict[str, int] = {}
         self._tools: dict[str, int] = {}
+        self._origins: dict[str, int] = {}
         self._agents = [rule.agents for rule in self._audit if rule.agents is not None]
 
     def run(self, events: Iterable[Any], *, max_evidence: int | None = None) -> list[Alert]:
         """Return the folded alerts of a batch, ordered by first_seen and id."""
-        found = [alert for event in events for alert in self.process(event)]
-        return fold(found) if max_evidence is None else fold(found, max_evidence=max_evidence)
+        growing = Growing(MAX_EVIDENCE if max_evidence is None else max_evidence)
+        for event in events:
+            self.feed(event, growing)
+        return growing.alerts()
 
-    def process(self, event: Any) -> Sequence[Alert]:
-        """Return what one event adds: one alert per match, not yet folded."""
+    def feed(self, event: Any, growing: Growing) -> None:
+        """Judge one event and add what it gives to `growing`: `process` and `fold` in one, cheaper for repeats."""
         self.stats.events += 1
         rules = self.rules_for(event)
         if not rules:
-            return ()
-        with use(self._knowledge):
-            return [alert for rule in rules for alert in self._judge(rule, event)]
+            return
+        if self._knowledge is None:
+            self._feed(rules, event, growing)
+        else:
+            with use(self._knowledge):
+                self._feed(rules, event, growing)
+
+    def _feed(self, rules: Rules, event: Any, growing: Growing) -> None:
+        for rule in rules:
+            if type(event) is not AuditEvent or (rule.window is not None and not rule.threshold):
+                for alert in self._judge(rule, event):
+                    growing.add(alert)
+                continue
+            try:
+                match = rule.check(event)
+            except Exception as error:  # noqa: BLE001 - see _judge
+                self._failed(rule, error)
+                continue
+            if match is None:
+                continue
+            if rule.window is None:
+                self._grow(rule, event, match, growing)
+            else:
+                for counted, found in self._counted(rule, event, match):
+                    self._grow(rule, counted, found, growing)
+
+    def _grow(self, rule: Detection, event: AuditEvent, match: Match, growing: Growing) -> None:
+        if growing.event is not event:
+            growing.look_at(event, self._default_time)
+        features = tuple(sorted(match.features.items()))
+        key = (
+            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, features, growing.identity,
+        )  # fmt: skip
+        known = growing.templates.get(key)
+        if known is not None and known.take_repeat(growing.member, growing.time, growing.place):
+            self.stats.matches += 1
+        else:
+            growing.remember(key, growing.add(self._alert(rule, event, match)))
+
+    def _counted(self, rule: Detection, event: Any, match: Match) -> Iterator[tuple[Any, Match]]:
+        """What a threshold rule's window holds once it is reached."""
+        assert rule.window is not None
+        time = _time(event) or self._default_time
+        kept = msgspec.structs.replace(event, **_WITHOUT_BODIES) if type(event) is AuditEvent else event
+        observation = Observation(time.timestamp(), str(event.id), _value(event, rule.distinct), (kept, match))
+        return self._windows.reached(
+            rule.id, _value(event, rule.by), observation, span_s=rule.window.total_seconds(), threshold=rule.threshold
+        )
 
     def rules_for(self, event: Any) -> Rules:
         """Return the analytics that could match `event`."""
@@ -135,8 +245,8 @@ class Engine:
             traits |= 2048
         addresses = event.source_ips
         if addresses:
-            knowledge = self._knowledge or context()
-            traits |= _ORIGIN_BITS[knowledge.networks.kind(addresses[0])]
+            origin = self._origins.get(addresses[0])
+            traits |= origin if origin is not None else self._origin(addresses[0])
         ref = event.object_ref
         if ref is None:
             key = (event.verb or "", "", "", traits)
@@ -150,6 +260,13 @@ class Engine:
         if rules and event.request_uri and "dryRun=" in event.request_uri:
             return ()
         return rules
+
+    def _origin(self, address: str) -> int:
+        if len(self._origins) >= _TABLE_LIMIT:
+            self._origins.clear()
+        knowledge = self._knowledge or context()
+        number = self._origins[address] = _ORIGIN_BITS[knowledge.networks.kind(address)]
+        return number
 
     def _tool(self, agent: str) -> int:
         if len(self._tools) >= _TABLE_LIMIT:
@@ -171,9 +288,12 @@ class Engine:
                 return [] if match is None else [self._alert(rule, event, match)]
             return self._judge_window(rule, event)
         except Exception as error:  # noqa: BLE001 - one odd record must not cost its batch; it is counted
-            self.stats.errors[rule.id] += 1
-            log.warning("analytic failed on an event", extra={"analytic": rule.id, "error": repr(error)[:200]})
+            self._failed(rule, error)
             return []
+
+    def _failed(self, rule: Detection, error: Exception) -> None:
+        self.stats.errors[rule.id] += 1
+        log.warning("analytic failed on an event", extra={"analytic": rule.id, "error": repr(error)[:200]})
 
     def _judge_window(self, rule: Detection, event: Any) -> list[Alert]:
         assert rule.window is not None
@@ -182,12 +302,7 @@ class Engine:
             match = rule.check(event)
             if match is None:
                 return []
-            alert = self._alert(rule, event, match)
-            observation = Observation(alert.first_seen.timestamp(), str(event.id), _value(event, rule.distinct), alert)
-            reached = self._windows.reached(
-                rule.id, _value(event, rule.by), observation, span_s=span_s, threshold=rule.threshold
-            )
-            return list(reached)
+            return [self._alert(rule, counted, found) for counted, found in self._counted(rule, event, match)]
         found = []
         time = _time(event) or self._default_time
         observation = Observation(time.timestamp(), str(event.id), None, event)

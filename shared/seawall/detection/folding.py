@@ -49,7 +49,15 @@ def _join(group: list[Alert], max_evidence: int) -> Alert:
     if len(group) == 1 and first.members and len(first.evidence) <= max_evidence:
         return first
     members = sorted({member for alert in group for member in _members(alert)})[:SKETCH_SIZE]
-    evidence = sorted({_place(item): item for alert in group for item in alert.evidence}.items(), key=_evidence_order)
+    by_place: dict[tuple[str, str, int], Evidence] = {}
+    for alert in group:
+        for item in alert.evidence:
+            place = _place(item)
+            other = by_place.get(place)
+            # One call has several stages: the same one stands for it whatever came first.
+            if other is None or (item is not other and _content(item) < _content(other)):
+                by_place[place] = item
+    evidence = sorted(by_place.items(), key=_evidence_order)
     entities: dict[Entity, None] = {}
     for alert in group:
         entities.update(dict.fromkeys(alert.entities))
@@ -85,6 +93,10 @@ def _members(alert: Alert) -> tuple[int, ...]:
 
 def _place(item: Evidence) -> tuple[str, str, int]:
     return (item.event_id, item.file, item.index)
+
+
+def _content(item: Evidence) -> tuple[str, str, str]:
+    return (str(item.ts), item.summary, repr(item.raw))
 
 
 def _evidence_order(entry: tuple[tuple[str, str, int], Evidence]) -> tuple[datetime, tuple[str, str, int], str]:

@@ -14,7 +14,9 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 MAX_PER_KEY = 1024
-MAX_OBSERVATIONS = 200_000
+MAX_EARLIER = 128
+"""Earlier events that a predicate is given at most."""
+MAX_OBSERVATIONS = 100_000
 
 
 class Observation(Generic[T]):
@@ -75,7 +77,8 @@ class Windows(Generic[T]):
         before = len(entry.items)
         if observation.id in entry.ids:
             return
-        entry.insert(observation, span_s)
+        insort(entry.items, observation)
+        entry.ids.add(observation.id)
         at = bisect_left(entry.items, observation)
         for index in range(at, len(entry.items)):
             current = entry.items[index]
@@ -84,7 +87,7 @@ class Windows(Generic[T]):
             low = bisect_left(entry.items, current.ts - span_s, key=lambda item: item.ts)
             if current.item is not None:
                 yield current.item, [item.item for item in entry.items[low:index] if item.item is not None]
-        entry.trim(self._max_per_key)
+        entry.trim(min(self._max_per_key, MAX_EARLIER))
         self._account(len(entry.items) - before)
 
     def _entry(self, rule: str, key: str) -> _Key[T]:

@@ -11,6 +11,9 @@ from seawall.domain.audit_events import AuditEvent, ObjectRef, ResponseStatus, U
 
 _EVENT = msgspec.json.Decoder(AuditEvent)
 
+decode_upstream = _EVENT.decode
+"""Decodes strictly: a field of a wrong type raises `msgspec.ValidationError`; see `decode_event`."""
+
 _LENIENT = (
     ("auditID", "audit_id", str), ("stage", "stage", str), ("verb", "verb", str), ("user", "user", User),
     ("impersonatedUser", "impersonated", User), ("sourceIPs", "source_ips", list[str]),
@@ -96,10 +99,13 @@ def keep_event(
     # These are ours: a log line that carries fields of the same names does not set them.
     event.request_cache = event.response_cache = event.pods_cache = None
     event.platform = platform or batch.platform
-    event.cluster = cluster
+    event.cluster = cluster or batch.cluster
     if event.object_ref is None and event.request_uri:
         event.object_ref = object_of_uri(event.request_uri)
-    batch.add(event)
+    event.file = batch.file
+    event.index = batch.position
+    batch.position += 1
+    batch.events.append(event)
 
 
 def object_of_uri(uri: str) -> ObjectRef | None:

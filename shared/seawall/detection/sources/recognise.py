@@ -26,7 +26,7 @@ from seawall.detection.sources.batch import (
     unpack,
 )
 from seawall.detection.sources.gke import add_log_entry, is_log_entry
-from seawall.detection.sources.kubernetes import add_event, add_short_form, decode_event, keep_event
+from seawall.detection.sources.kubernetes import add_event, add_short_form, decode_event, decode_upstream, keep_event
 from seawall.domain.errors import InputError, TooLarge
 
 MAX_ENVELOPES = 6
@@ -42,8 +42,19 @@ def decode(data: bytes, *, cluster: str = "", platform: str = "", file: str = ""
 
     `cluster` and `platform` are used where the records do not name their own. With `batch` the records are appended.
     """
-    batch = batch if batch is not None else Batch(file=file, cluster=cluster, platform=platform)
+    if batch is None:
+        batch = Batch(file=file, cluster=cluster, platform=platform)
     start = data[:1]
+    if start == b"{" and len(data) <= MAX_RECORD_BYTES:
+        # The common case, an upstream event, in one decoding; whatever it is not goes the long way.
+        try:
+            event = decode_upstream(data)
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            pass
+        else:
+            if event.verb:
+                keep_event(event, data, batch)
+                return batch
     if start != b"{" and start != b"[":
         unpacked = unpack(data.strip().removeprefix(b"\xef\xbb\xbf"), batch)
         if unpacked is None:
