@@ -92,6 +92,10 @@ class FieldControl:
     """Returns why the control has no meaning for this subject, or nothing."""
     refine: Callable[[Any, Any, list[Finding]], Iterable[Finding]] | None = None
     """Takes subject, world and what the rules found; returns what counts. For defaults that other objects give, and annotations."""
+    enforce: bool = True
+    """Whether the object alone decides, so that admission can."""
+    more_cel: tuple[str, ...] = ()
+    """CEL for what `refine` adds to the rules; has to hold too."""
     cel: str = ""
     """CEL that stands for the whole control where the rules cannot be translated one by one (`spec` is the pod spec)."""
 

@@ -152,6 +152,153 @@ def list_frameworks() -> None:
     print_frameworks(frameworks().values())
 
 
+@app.command("fix")
+def fix(
+    path: Annotated[Path, typer.Argument(help="A manifest file or a folder of manifests.")],
+    write_files: Annotated[
+        bool, typer.Option("--write", help="Change the files; without it the difference is printed.")
+    ] = False,
+    grade: Annotated[
+        str, typer.Option("--grade", help="A repairs what is safe for any program; AS also what may break one.")
+    ] = "A",
+    control: Annotated[
+        list[str] | None, typer.Option("--control", "-c", help="Only this control; can be repeated.")
+    ] = None,
+    apply_live: Annotated[
+        bool, typer.Option("--apply", help="Patch the objects in the cluster of the current kubeconfig instead.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --apply changes the cluster.")] = False,
+    record: Annotated[
+        Path, typer.Option("--record", help="Where --apply writes what was, for `seawall posture undo`.")
+    ] = Path("seawall-posture-changes.jsonl"),
+    context: Annotated[str, typer.Option("--context", help="Context of the kubeconfig.")] = "",
+) -> None:
+    """Repair manifests, comments kept; or, with --apply, the live objects they name."""
+    import difflib
+
+    from seawall.posture.loading import SUFFIXES
+    from seawall.posture.remediation.files import repair_file
+
+    if not set(grade.upper()) <= {"A", "S"} or not grade:
+        raise InputError(f"no such grade: {grade}", hint="A or AS; M needs a person")
+    files = (
+        sorted(item for item in path.rglob("*") if item.suffix in SUFFIXES - {".json", ".jsonl", ".ndjson"})
+        if path.is_dir()
+        else [path]
+    )
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    today = datetime.now(UTC).date()
+    repairs = [repair_file(item, today=today, grades=tuple(grade.upper()), wanted=select(control)) for item in files]
+    if apply_live:
+        apply_repairs(repairs, record, context, yes)
+        return
+    for repair in repairs:
+        for note in repair.notes:
+            typer.echo(f"{note.where}: {note.reason}", err=True)
+        if not repair.changed:
+            continue
+        if write_files:
+            repair.path.write_text(repair.text, encoding="utf-8")
+        else:
+            lines = difflib.unified_diff(
+                repair.before.splitlines(keepends=True),
+                repair.text.splitlines(keepends=True),
+                str(repair.path),
+                str(repair.path),
+            )
+            sys.stdout.writelines(lines)
+    fixed, left = sum(len(item.fixed) for item in repairs), sum(len(item.left) for item in repairs)
+    typer.echo(
+        f"{fixed} failures {'repaired' if write_files else 'can be repaired (--write does it)'} in {sum(item.changed for item in repairs)} files; {left} need another grade or a person",
+        err=True,
+    )
+
+
+def apply_repairs(repairs: list[Any], record: Path, context: str, yes: bool) -> None:
+    """Patch live objects after a dry run and a confirmation, and write down what was."""
+    from seawall.adapters.kubernetes.patching import ChangeRecord, Cluster, changes_of
+    from seawall.posture.remediation.patches import json_patch
+
+    live = Cluster(context)
+    planned = []
+    for change in changes_of([item for repair in repairs for item in repair.fixed], live):
+        patch = json_patch(change.before, change.after)
+        if patch:
+            live.patch(change.ref, patch, dry_run=True)
+            planned.append((change, patch))
+            typer.echo(f"{change.ref.kind} {change.ref.namespace}/{change.ref.name}: {json.dumps(patch)}")
+    if not planned:
+        typer.echo("nothing to change", err=True)
+        return
+    if not yes and not typer.confirm(f"Change {len(planned)} objects in context {live.context}?"):
+        raise typer.Abort
+    for change, patch in planned:
+        with record.open("a", encoding="utf-8") as out:
+            out.write(
+                ChangeRecord(change.ref, patch, json_patch(change.after, change.before), live.context).to_json() + "\n"
+            )
+        live.patch(change.ref, patch, dry_run=False)
+    typer.echo(f"changed {len(planned)} objects; {record} undoes it with `seawall posture undo`", err=True)
+
+
+@app.command("undo")
+def undo(
+    record: Annotated[Path, typer.Argument(help="The record that `seawall posture fix --apply` wrote.")] = Path(
+        "seawall-posture-changes.jsonl"
+    ),
+    context: Annotated[str, typer.Option("--context", help="Context of the kubeconfig.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take back the changes of a record, the last one first."""
+    from seawall.adapters.kubernetes.patching import ChangeRecord, Cluster
+
+    changes = [ChangeRecord.from_json(line) for line in read_bytes(record).decode().splitlines() if line.strip()]
+    live = Cluster(context)
+    for change in reversed(changes):
+        live.patch(change.ref, change.inverse, dry_run=True)
+    if not yes and not typer.confirm(f"Take back {len(changes)} changes in context {live.context}?"):
+        raise typer.Abort
+    for change in reversed(changes):
+        live.patch(change.ref, change.inverse, dry_run=False)
+    typer.echo(f"took back {len(changes)} changes", err=True)
+
+
+@app.command("enforce")
+def enforce(
+    engine: Annotated[
+        str, typer.Option("--engine", help="vap (ValidatingAdmissionPolicy), gatekeeper or azure.")
+    ] = "vap",
+    control: Annotated[
+        list[str] | None, typer.Option("--control", "-c", help="Only this control; can be repeated.")
+    ] = None,
+    framework: Annotated[str, typer.Option("--framework", help="Only the controls of this framework.")] = "",
+    action: Annotated[str, typer.Option("--action", help="deny, warn or audit.")] = "audit",
+) -> None:
+    """Print admission policies that decide as the controls do."""
+    import yaml
+
+    wanted = select(control) if control else list(framework_of(framework).controls) if framework else None
+    if action not in {"deny", "warn", "audit"}:
+        raise InputError(f"no such action: {action}", hint="deny, warn, audit")
+    if engine == "vap":
+        from seawall.posture.enforcement.cel import policies
+
+        documents = policies(wanted, action=action.capitalize())
+    elif engine == "gatekeeper":
+        from seawall.posture.enforcement.rego import templates
+
+        documents = templates(wanted, action="dryrun" if action == "audit" else action)
+    elif engine == "azure":
+        from seawall.posture.enforcement.azure import initiative
+
+        sys.stdout.write(json.dumps(initiative(wanted), indent=2) + "\n")
+        return
+    else:
+        raise InputError(f"no such engine: {engine}", hint="vap, gatekeeper, azure")
+    yaml.safe_dump_all(documents, sys.stdout, sort_keys=False)
+
+
 @app.command("controls")
 def list_controls(
     output: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",

@@ -18,7 +18,14 @@ def _unless_same(workload: Workload, _: World, found: list[Finding]) -> list[Fin
     return [] if same else found
 
 
-TABLE = (FieldControl("WL-033", (Rule("serviceAccount", Op.EMPTY, on=On.POD),), refine=_unless_same),)
+TABLE = (
+    FieldControl(
+        "WL-033",
+        (Rule("serviceAccount", Op.EMPTY, on=On.POD),),
+        refine=_unless_same,
+        cel="!has(variables.spec.serviceAccount) || (has(variables.spec.serviceAccountName) && variables.spec.serviceAccountName == variables.spec.serviceAccount)",
+    ),
+)
 
 
 @check("WL-031", on=(Workload, "ServiceAccount"))

@@ -110,6 +110,12 @@ def _seccomp_annotations(workload: Workload, world: World, found: list[Finding])
             )
 
 
+_APPARMOR_CEL: Final = (
+    "!has(variables.template.metadata) || !has(variables.template.metadata.annotations) || variables.template.metadata.annotations.all(k,"
+    f" !k.startsWith('{APPARMOR_ANNOTATION}') || variables.template.metadata.annotations[k] in ['', 'runtime/default']"
+    " || variables.template.metadata.annotations[k].startsWith('localhost/'))"
+)
+
 TABLE: Final = (
     FieldControl("WL-001", (Rule("securityContext.privileged", Op.IS_NOT, True),)),
     FieldControl("WL-007", (Rule("securityContext.capabilities.add", Op.WITHIN, BASELINE_CAPABILITIES),)),
@@ -141,6 +147,7 @@ TABLE: Final = (
             Rule("securityContext.appArmorProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""})),
         ),
         refine=_apparmor_annotations,
+        more_cel=(_APPARMOR_CEL,),
     ),
     FieldControl(
         "WL-023",
@@ -155,7 +162,7 @@ TABLE: Final = (
         "WL-026",
         (Rule("securityContext.procMount", Op.IN, frozenset({"Default", ""})),),
         refine=_unless_user_namespace,
-        cel="(has(spec.hostUsers) && !spec.hostUsers) || containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount in ['', 'Default'])",
+        cel="(has(variables.spec.hostUsers) && !variables.spec.hostUsers) || variables.containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount in ['', 'Default'])",
     ),
     FieldControl(
         "WL-027",

@@ -40,6 +40,16 @@ def _unless_unserved(workload: Workload, world: World, found: list[Finding]) -> 
     return _unless_job(workload, world, found)
 
 
+def _set_in(resource: str, kinds: tuple[str, ...]) -> str:
+    """CEL: one of the kinds is set for each container, or for the pod; a limit stands in for a request."""
+    own = " || ".join(
+        f"(has(c.resources) && has(c.resources.{kind}) && '{resource}' in c.resources.{kind})" for kind in kinds
+    )
+    spec = "variables.spec.resources"
+    pod = " || ".join(f"(has({spec}) && has({spec}.{kind}) && '{resource}' in {spec}.{kind})" for kind in kinds)
+    return f"variables.main.all(c, {own} || {pod})"
+
+
 TABLE = (
     *(
         FieldControl(
@@ -54,6 +64,7 @@ TABLE = (
                 ),
             ),
             refine=_unless_limit_range(kind, resource),
+            cel=_set_in(resource, ("requests", "limits") if kind == "requests" else ("limits",)),
         )
         for name, kind, resource in (
             ("WL-035", "limits", "cpu"),
@@ -62,9 +73,17 @@ TABLE = (
             ("WL-038", "requests", "memory"),
         )
     ),
-    FieldControl("WL-040", (Rule("livenessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),), refine=_unless_job),
     FieldControl(
-        "WL-041", (Rule("readinessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),), refine=_unless_unserved
+        "WL-040",
+        (Rule("livenessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),),
+        refine=_unless_job,
+        cel="object.kind in ['Job', 'CronJob'] || (has(variables.spec.restartPolicy) && variables.spec.restartPolicy != 'Always') || variables.running.all(c, has(c.livenessProbe))",
+    ),
+    FieldControl(
+        "WL-041",
+        (Rule("readinessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),),
+        refine=_unless_unserved,
+        enforce=False,
     ),
 )
 

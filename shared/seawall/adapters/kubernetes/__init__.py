@@ -1,0 +1,1 @@
+"""Kubernetes clusters: ports fulfilled through kubeconfig or the in-cluster account."""
