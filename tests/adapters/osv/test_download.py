@@ -102,3 +102,10 @@ def test_a_mirror_has_the_default_sources_under_the_same_names():
     assert "https://mirror.example/osv/Debian/all.zip" in mirrored
     assert "https://mirror.example/osv/Red%20Hat/all.zip" in mirrored
     assert "https://mirror.example/osv/known_exploited_vulnerabilities.json" in mirrored
+
+
+def test_what_was_fetched_is_there_when_the_server_is_not(server, downloader):
+    url = f"{server.url}/etag"
+    assert downloader.cached(url) is None
+    path, _ = downloader.fetch(url)
+    assert downloader.cached(url) == path

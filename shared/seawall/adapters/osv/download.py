@@ -78,10 +78,18 @@ class Downloader:
                 time.sleep(min(wait_s, 60))
         raise AssertionError("unreachable")
 
+    def cached(self, url: str) -> Path | None:
+        """What an earlier run fetched from there, however old."""
+        path = self._paths(url)[0]
+        return path if path.exists() else None
+
+    def _paths(self, url: str) -> tuple[Path, Path]:
+        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+        return self._folder / f"{name}.bin", self._folder / f"{name}.json"
+
     def _fetch(self, url: str, progress: Callable[[int, int], None] | None) -> tuple[Path, bool]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
-        path, notes = self._folder / f"{name}.bin", self._folder / f"{name}.json"
+        path, notes = self._paths(url)
         try:
             with self._client.stream("GET", url, headers=_conditions(path, notes)) as answer:
                 if answer.status_code == 304 and path.exists():

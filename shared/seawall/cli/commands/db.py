@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seawall.cli.command import Command
-from seawall.domain.errors import InputError, SeawallError
+from seawall.domain.errors import InputError, RemoteError, SeawallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from seawall.adapters.osv.download import Downloader
     from seawall.adapters.osv.reading import Report
     from seawall.vulnerability.advisory_file import AdvisoryFile, Changes
 
@@ -168,7 +169,8 @@ def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tup
             task = progress.add_task(source[-60:], total=None)
             local = Path(source)
             if is_url(source):
-                local, _ = downloader.fetch(
+                local = _fetched(
+                    downloader,
                     source,
                     lambda done, total, task=task: progress.update(task, completed=done, total=total or None),  # type: ignore[misc]
                 )
@@ -184,6 +186,26 @@ def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tup
     changes = file.changed_since(before)
     write_file(path, content)
     return changes, file, reports
+
+
+def _fetched(downloader: Downloader, url: str, report: Callable[[int, int], None]) -> Path:
+    """What stands at a URL; where that fails, what an earlier run got from there, and a line that says so.
+
+    Raises:
+        RemoteError: it failed and there is nothing from before.
+    """
+    from rich.console import Console
+
+    try:
+        return downloader.fetch(url, report)[0]
+    except RemoteError as error:
+        held = downloader.cached(url)
+        if held is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(
+            f"seawall: {error.message}; what was fetched earlier is used", style="yellow", markup=False
+        )
+        return held
 
 
 def _signing(spec: str) -> Any:
