@@ -51,28 +51,32 @@ class EngineStats:
     errors: Counter[str] = field(default_factory=Counter)
 
 
-class Growing:
-    """The alerts of a run while they grow, by id, and which of them a repeat of the same match belongs to."""
+class Verdict:
+    """What one analytic says of all events with one fingerprint, and the alert that its repeats go to."""
 
-    def __init__(self, max_evidence: int = MAX_EVIDENCE) -> None:
+    __slots__ = ("accumulator", "match", "rule")
+
+    def __init__(self, rule: Detection, match: Match | None) -> None:
+        self.rule = rule
+        self.match = match
+        self.accumulator: Accumulator | None = None
+
+
+class Growing:
+    """The alerts of a run while they grow, by id.
+
+    Predicates are functions of the event alone, so equal requests (all but time and audit id) are judged once.
+    """
+
+    def __init__(self, max_evidence: int = MAX_EVIDENCE, *, remember: bool = True) -> None:
         self._max_evidence = max_evidence
+        self._remember = remember
         self._by_id: dict[str, Accumulator] = {}
-        self.templates: dict[tuple[Any, ...], Accumulator] = {}
+        self.verdicts: dict[int, list[Verdict]] = {}
         self.event: AuditEvent | None = None
         self.time = EPOCH
-        self.identity: tuple[Any, ...] = ()
         self.member = 0
         self.place: Place = (EPOCH, "", "", 0)
-
-    def look_at(self, event: AuditEvent, default_time: datetime) -> None:
-        """Work out once per event what its matches share."""
-        time = event.time
-        identifier = event.id
-        self.event = event
-        self.time = time or default_time
-        self.identity = _identity(event, time)
-        self.member = event_hash(identifier)
-        self.place = (time or EPOCH, event.audit_id or event.event_id or identifier, event.file, event.index)
 
     def add(self, alert: Alert) -> Accumulator:
         """Take a single alert."""
@@ -83,25 +87,45 @@ class Growing:
             accumulator.add(alert)
         return accumulator
 
-    def remember(self, key: tuple[Any, ...], accumulator: Accumulator) -> None:
-        """Let repeats of the same match find their alert without being described again."""
-        if len(self.templates) >= _TABLE_LIMIT:
-            self.templates.clear()
-        self.templates[key] = accumulator
+    def learn(self, fingerprint: int, verdicts: list[Verdict]) -> list[Verdict]:
+        """Keep what was said of events with this fingerprint."""
+        if self._remember:
+            if len(self.verdicts) >= _TABLE_LIMIT:
+                self.verdicts.clear()
+            self.verdicts[fingerprint] = verdicts
+        return verdicts
+
+    def look_at(self, event: AuditEvent, default_time: datetime) -> None:
+        """Work out once per event what its matches share."""
+        time = event.time
+        identifier = event.id
+        self.event = event
+        self.time = time or default_time
+        self.member = event_hash(identifier)
+        self.place = (time or EPOCH, event.audit_id or event.event_id or identifier, event.file, event.index)
 
     def alerts(self) -> list[Alert]:
         """Return the folded alerts, ordered by first_seen and id."""
         return sorted((item.alert() for item in self._by_id.values()), key=lambda alert: (alert.first_seen, alert.id))
 
 
-def _identity(event: AuditEvent, time: datetime | None) -> tuple[Any, ...]:
-    """All that an alert takes from an event beside time and evidence."""
-    ref, user = event.object_ref or NO_OBJECT, event.user or NO_USER
-    other = event.impersonated.username if event.impersonated is not None else None
-    name = ref.name or event.name
-    return (
-        event.cluster, user.username, other, event.source_ip, ref.resource, ref.subresource, ref.namespace, name,
-        bytes(user.extra), time.date() if time is not None else None,
+def _fingerprint(event: AuditEvent) -> int:
+    """Hash of all that predicates and alerts take from an event, beside its time of day, audit id and place.
+
+    Texts hash by SipHash with a key of this process, so nobody outside can make two requests collide.
+    """
+    ref, user, other = event.object_ref or NO_OBJECT, event.user or NO_USER, event.impersonated or NO_USER
+    code = event.response.code if event.response is not None else None
+    return hash(
+        (
+            event.verb, event.request_uri, event.user_agent, code, event.cluster, event.platform, event.stage,
+            (event.received or event.timestamp or event.stage_time or "")[:10],
+            ref.resource, ref.namespace, ref.name, ref.subresource, ref.api_group,
+            user.username, other.username, event.impersonated is None,
+            tuple(user.groups or ()), tuple(other.groups or ()), tuple(event.source_ips or ()),
+            bytes(user.extra), bytes(event.annotations), bytes(event.enrichment),
+            bytes(event.request_raw), bytes(event.response_raw),
+        )
     )  # fmt: skip
 
 
@@ -154,36 +178,51 @@ class Engine:
                 self._feed(rules, event, growing)
 
     def _feed(self, rules: Rules, event: Any, growing: Growing) -> None:
-        for rule in rules:
-            if type(event) is not AuditEvent or (rule.window is not None and not rule.threshold):
+        if type(event) is not AuditEvent:
+            for rule in rules:
                 for alert in self._judge(rule, event):
                     growing.add(alert)
+            return
+        fingerprint = _fingerprint(event)
+        verdicts = growing.verdicts.get(fingerprint)
+        if verdicts is None:
+            verdicts = growing.learn(fingerprint, self._verdicts(rules, event))
+        for verdict in verdicts:
+            rule, match = verdict.rule, verdict.match
+            if match is None:
+                for alert in self._judge(rule, event):
+                    growing.add(alert)
+            elif rule.window is None:
+                self._grow(verdict, event, growing)
+            else:
+                for counted, found in self._counted(rule, event, match):
+                    growing.add(self._alert(rule, counted, found))
+
+    def _verdicts(self, rules: Rules, event: AuditEvent) -> list[Verdict]:
+        """What the analytics say of an event, as far as it does not depend on others. No match = has to be asked."""
+        found = []
+        for rule in rules:
+            if rule.window is not None and not rule.threshold:
+                found.append(Verdict(rule, None))
                 continue
             try:
                 match = rule.check(event)
             except Exception as error:  # noqa: BLE001 - see _judge
                 self._failed(rule, error)
                 continue
-            if match is None:
-                continue
-            if rule.window is None:
-                self._grow(rule, event, match, growing)
-            else:
-                for counted, found in self._counted(rule, event, match):
-                    self._grow(rule, counted, found, growing)
+            if match is not None:
+                found.append(Verdict(rule, match))
+        return found
 
-    def _grow(self, rule: Detection, event: AuditEvent, match: Match, growing: Growing) -> None:
+    def _grow(self, verdict: Verdict, event: AuditEvent, growing: Growing) -> None:
         if growing.event is not event:
             growing.look_at(event, self._default_time)
-        features = tuple(sorted(match.features.items()))
-        key = (
-            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, features, growing.identity,
-        )  # fmt: skip
-        known = growing.templates.get(key)
+        known = verdict.accumulator
         if known is not None and known.take_repeat(growing.member, growing.time, growing.place):
             self.stats.matches += 1
         else:
-            growing.remember(key, growing.add(self._alert(rule, event, match)))
+            assert verdict.match is not None
+            verdict.accumulator = growing.add(self._alert(verdict.rule, event, verdict.match))
 
     def _counted(self, rule: Detection, event: Any, match: Match) -> Iterator[tuple[Any, Match]]:
         """What a threshold rule's window holds once it is reached."""

@@ -16,7 +16,7 @@ T = TypeVar("T")
 MAX_PER_KEY = 1024
 MAX_EARLIER = 128
 """Earlier events that a predicate is given at most."""
-MAX_OBSERVATIONS = 100_000
+MAX_OBSERVATIONS = 50_000
 
 
 class Observation(Generic[T]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import msgspec
 from isal import igzip, isal_zlib
@@ -163,6 +163,12 @@ class _Prefixed(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; what was put back comes first."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to `size` bytes; those put back come first."""

@@ -77,15 +77,11 @@ def add_document(data: bytes | msgspec.Raw, batch: Batch, depth: int) -> None:
                 keep_event(event, data, batch)
                 return
         _add_envelope(_RAW_MAP.decode(data), data, batch, depth)
-    except UnicodeDecodeError as error:
-        batch.reject(NOT_JSON, error)
-    except msgspec.DecodeError as error:
-        if not isinstance(error, msgspec.ValidationError) and _is_not_utf8(data):
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        if not isinstance(error, msgspec.ValidationError | RecursionError) and _is_not_utf8(data):
             add_document(data.decode("utf-8", "replace").encode(), batch, depth)
-            return
-        batch.reject(reason_of(error), error)
-    except (RecursionError, ValueError) as error:
-        batch.reject(reason_of(error), error)
+        else:
+            batch.reject(reason_of(error), error)
 
 
 def _is_not_utf8(data: bytes) -> bool:
