@@ -33,6 +33,15 @@ def _module(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
+def _kube_apiserver() -> bool:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return (
+        shutil.which("etcd") is not None
+        and shutil.which("kubectl") is not None
+        and (cache / "seawall" / "kube-apiserver").exists()
+    )
+
+
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "cosign": (
         lambda: shutil.which("cosign") is not None,
@@ -50,6 +59,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "azurite": (_azurite, "npm ci --prefix tests/support/npm"),
     "azure-functions": (lambda: _module("azure_functions_runtime"), "run with Python 3.13 (make setup)"),
     "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
+    "kube-apiserver": (_kube_apiserver, "apt-get install etcd-server; tests/kube/build.sh (needs Go)"),
     "python313": (lambda: sys.version_info >= (3, 13), "run with Python 3.13"),
     "shared": (lambda: (SHARED_DATA / "data").is_dir(), "the data folder that lies beside a developer's checkout"),
 }
