@@ -170,11 +170,14 @@ def test_vex_of_another_project(shared_data):
     decided = vex.read((shared_data / "fixtures/vuln/vex/openvex.json").read_bytes())
     opa = finding("CVE-2022-23628", Package("pkg:golang/github.com/open-policy-agent/opa@v0.35.0", "opa", "v0.35.0"))
     root = "pkg:golang/github.com/testdata/testdata"
-    [covered] = apply([opa], decided, image=ImageNames(), now=NOON, package_purls=[root]).findings
+    image = ImageNames.of(REPORT.name, REPORT.digest)
+    [covered] = apply([opa], decided, image=image, now=NOON, package_purls=[root]).findings
     assert covered.status == "not_affected"
     assert "vulnerable_code_not_in_execute_path" in covered.status_reason
-    [elsewhere] = apply([opa], decided, image=ImageNames(), now=NOON).findings
+    [elsewhere] = apply([opa], decided, image=image, now=NOON).findings
     assert elsewhere.status == "open"
+    [folder] = apply([opa], decided, image=ImageNames.of("dir:/src"), now=NOON).findings
+    assert folder.status == "not_affected"
 
 
 def test_rules_suppress_and_stay_visible():

@@ -25,6 +25,7 @@ from seawall.adapters.osv.reading import read_source  # noqa: E402
 from seawall.app.inventory_image import inventory_image  # noqa: E402
 from seawall.domain.findings import Finding  # noqa: E402
 from seawall.domain.packages import Package  # noqa: E402
+from seawall.formats import vex  # noqa: E402
 from seawall.vulnerability import ecosystems, osv  # noqa: E402
 from seawall.vulnerability.advisory_build import Builder  # noqa: E402
 from seawall.vulnerability.advisory_file import AdvisoryFile  # noqa: E402
@@ -83,12 +84,20 @@ def plain(version: str) -> str:
 def trees(file: AdvisoryFile) -> None:
     right = total = 0
     misses = []
-    for case in sorted(path for path in (FIXTURES / "e2e").iterdir() if (path / "tree").is_dir()):
+    cases = [(path, path / "expected.json", Exceptions()) for path in sorted((FIXTURES / "e2e").iterdir())]
+    decided = vex.read((FIXTURES / "vex" / "openvex.json").read_bytes())
+    cases.append((FIXTURES / "e2e" / "gomod", FIXTURES / "vex" / "expected-gomod-vex.json", decided))
+    for case, expected, exceptions in cases:
+        if not (case / "tree").is_dir():
+            continue
         inventory = inventory_image(f"dir:{case / 'tree'}", sources=Sources(no_registry))
-        # A version range in a requirements file is no version; one that is pinned is.
+        applied = apply(
+            match(inventory.packages, file), exceptions, image=ImageNames.of(inventory.target), now=datetime.now(UTC),
+            package_purls=[package.purl for package in inventory.packages],
+        )  # fmt: skip
+        found = [item for item in applied.findings if item.status == "open"]
         got = {
-            (item.id, item.package.lower(), plain(item.installed_version), plain(item.fixed_version))
-            for item in match(inventory.packages, file)
+            (item.id, item.package.lower(), plain(item.installed_version), plain(item.fixed_version)) for item in found
         }
         want = {
             (
@@ -97,13 +106,15 @@ def trees(file: AdvisoryFile) -> None:
                 plain(item["InstalledVersion"]),
                 plain(item.get("FixedVersion", "")),
             )
-            for result in json.loads((case / "expected.json").read_text())["Results"]
+            for result in json.loads(expected.read_text())["Results"]
             for item in result.get("Vulnerabilities", ())
         }
         total += 1
         right += got == want
         if got != want:
-            misses.append(f"{case.name}: missing {sorted(want - got)}, too much {sorted(got - want)}")
+            misses.append(
+                f"{expected.name} of {case.name}: missing {sorted(want - got)}, too much {sorted(got - want)}"
+            )
     say("end-to-end trees, exact", right, total, 1, misses)
 
 

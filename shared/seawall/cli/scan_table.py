@@ -82,7 +82,7 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
         cells = {
             "Urgency": Text(f"{finding.priority:.0f}"),
             "Severity": Text(_SHORT.get(finding.severity, finding.severity.label), style=_STYLES[finding.severity]),
-            "Vulnerability": Text(finding.id),
+            "Vulnerability": _named(finding, short=not medium),
             "Package": Text(finding.package),
             "Installed": Text(finding.installed_version),
             "Fixed in": Text(finding.fixed_version or "no fix", style="green" if finding.fixed_version else "dim"),
@@ -93,6 +93,14 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
         }
         table.add_row(*(cells[name] for name in columns))
     return table
+
+
+def _named(finding: Finding, *, short: bool) -> Text:
+    """The id; where there is no room for reasons, with the one that matters most."""
+    out = Text(finding.id)
+    if short and finding.in_kev:
+        out.append(" exploited", style="bold red")
+    return out
 
 
 def _why(finding: Finding) -> str:
