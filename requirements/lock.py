@@ -18,7 +18,7 @@ COMMON = [
     "3.11",
     "--quiet",
 ]
-EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "dev"]
+EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "dev"]
 
 
 def main() -> int:
