@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+from datetime import date
 from typing import Any
+
+from seawall.app.assess_posture import assess_documents
+from seawall.domain.posture import Status
+from seawall.posture.enforcement import enforceable
 
 GOOD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -107,3 +112,9 @@ NEAR_MISSES: dict[str, dict[str, Any]] = {
     "empty aliases": pod(spec_hostAliases=[]),
     "false flags": pod(spec_hostPID=False, spec_hostIPC=False, sc_privileged=False, stdin=False),
 }
+
+
+def failed_by_checks(document: dict[str, Any]) -> set[str]:
+    """Return the enforceable controls that the checks fail on an object, on a cluster of version 1.35."""
+    report = assess_documents([document], today=date(2026, 8, 1), controls=list(enforceable()), minor=35)
+    return {name for name, counts in report.by_control().items() if counts[Status.FAIL]}
