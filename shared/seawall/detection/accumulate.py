@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from seawall.detection.folding import SKETCH_SIZE, fold
 from seawall.domain.alerts import Alert, Evidence
 
-_FOLD_AT = 64
+_FOLD_AT = 24
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 Place = tuple[datetime, str, str, int]

@@ -168,7 +168,7 @@ class Engine:
     def feed(self, event: Any, growing: Growing) -> None:
         """Judge one event and add what it gives to `growing`: `process` and `fold` in one, cheaper for repeats."""
         self.stats.events += 1
-        rules = self.rules_for(event)
+        rules = self._rules_for_audit(event) if type(event) is AuditEvent else self.rules_for(event)
         if not rules:
             return
         if self._knowledge is None:
@@ -233,6 +233,17 @@ class Engine:
         return self._windows.reached(
             rule.id, _value(event, rule.by), observation, span_s=rule.window.total_seconds(), threshold=rule.threshold
         )
+
+    def process(self, event: Any) -> Sequence[Alert]:
+        """Return what one event adds: one alert per match, not yet folded."""
+        self.stats.events += 1
+        rules = self.rules_for(event)
+        if not rules:
+            return ()
+        if self._knowledge is None:
+            return [alert for rule in rules for alert in self._judge(rule, event)]
+        with use(self._knowledge):
+            return [alert for rule in rules for alert in self._judge(rule, event)]
 
     def rules_for(self, event: Any) -> Rules:
         """Return the analytics that could match `event`."""

@@ -97,10 +97,11 @@ def keep_event(
     if not event.audit_id:
         event.event_id = fingerprint(bytes(data))
     # These are ours: a log line that carries fields of the same names does not set them.
-    event.request_cache = event.response_cache = event.pods_cache = None
+    if event.request_cache is not None or event.response_cache is not None or event.pods_cache is not None:
+        event.request_cache = event.response_cache = event.pods_cache = None
     event.platform = platform or batch.platform
     event.cluster = cluster or batch.cluster
-    if event.object_ref is None and event.request_uri:
+    if event.object_ref is None and event.request_uri and event.request_uri.startswith("/api"):
         event.object_ref = object_of_uri(event.request_uri)
     event.file = batch.file
     event.index = batch.position
