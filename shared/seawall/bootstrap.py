@@ -80,6 +80,7 @@ def _scanning(settings: Settings, clock: Clock) -> Scanning:
         registry=cache(lambda: open_registry(settings)),
         signer=cache(lambda: configured_signer(settings)) if settings.attach_attestations else None,
         attestation_lifetime=timedelta(days=settings.attestation_ttl_days),
+        listed={host: entry.repositories for host, entry in settings.registries.items() if entry.reconcile},
         previous=lambda: open_rescanned(settings.effective_advisories),
         rescanned=lambda: mark_rescanned(settings.effective_advisories),
     )

@@ -40,12 +40,19 @@ class RegistryCredential(Section):
     plain_http: bool = False
     """Speak HTTP without TLS: only for registries on this machine or in tests."""
     proxy: str = ""
+    reconcile: bool = False
+    """List this registry every six hours for images whose push was never announced."""
+    repositories: tuple[str, ...] = ()
+    """Repositories to list; empty = the registry's catalogue, which Docker Hub and ECR do not have."""
     rate_limit_reserve: int = Field(default=0, ge=0)
     """Pulls of the registry's rate limit that are left to others."""
 
 
 class VulnerabilitySettings(Section):
     """Where advisories come from and how findings are judged."""
+
+    update: bool = False
+    """`seawall serve` brings the advisory file up to date by itself; otherwise run `seawall db update`."""
 
     sources: tuple[str, ...] = ()
     """URLs, files or folders for `seawall db update`; empty = the OSV exports, CISA KEV and EPSS."""

@@ -127,6 +127,11 @@ def test_a_push_to_a_real_registry_becomes_a_signed_report(tmp_path, advisories)
         verified = subprocess.run(command, env=server.environment(), capture_output=True, text=True, check=False)
         assert verified.returncode == 0, verified.stderr
         server.idle()
+        touched = server.get("/v1/vulnerabilities/CVE-2023-4911")
+        assert touched["images"] == 1
+        assert touched["packages"][0]["images"] == [digest]
+        assert digest in server.client.get("/vulnerabilities/CVE-2023-4911").text
+        assert server.client.get("/v1/vulnerabilities/CVE-1990-0000").status_code == 404
         before = rows(tmp_path / "serve" / "data")
         for event in ("again", "again", "once more"):
             assert (

@@ -395,7 +395,7 @@ class Application:
             raise ConfigError(f"there is no timer {timer}")
 
     def reconcile(self) -> int:
-        """Queue the scans again that were accepted long ago and never finished; return how many."""
+        """Queue scans that were accepted long ago and never finished, and images nobody announced; return how many."""
         from seawall.domain.images import ImagePushed
         from seawall.oci.references import parse_reference
 
@@ -407,6 +407,9 @@ class Application:
                 push = ImagePushed(reference.registry, reference.repository, state.digest, reference.tag)
                 self.accept_push(replace(push, source_event_id=f"reconcile/{state.updated_at.isoformat()}"))
                 found += 1
+        for push in self._scanning.unannounced(lambda digest: self.store.images.state(digest) is not None):
+            self.accept_push(push)
+            found += 1
         return found
 
     def rescan(self) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from seawall.domain.errors import Denied, SeawallError
-from seawall.domain.images import ImageReference
+from seawall.domain.errors import Denied, RemoteError, SeawallError
+from seawall.domain.images import ImagePushed, ImageReference
 from seawall.ports.clock import Clock
 from seawall.ports.store import AttestationRecord
 
@@ -38,6 +38,8 @@ class Scanning:
     signer: Callable[[], Signer] | None = None
     """None: findings are not attached to images."""
     attestation_lifetime: timedelta = timedelta(days=30)
+    listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Registries to list for pushes that were never announced, and the repositories to look at (none = the catalogue)."""
     previous: Callable[[], AdvisoryFile | None] = lambda: None
     """The advisory file that stored findings agree with; None looks at every stored package."""
     rescanned: Callable[[], None] = lambda: None
@@ -116,6 +118,16 @@ class Scanning:
         )
         self.rescanned()
         return done
+
+    def unannounced(self, is_known: Callable[[str], bool]) -> Iterator[ImagePushed]:
+        """Yield the images of the listed registries whose push was never heard of."""
+        from seawall.app.reconcile_registry import missed_pushes
+
+        for host, repositories in self.listed.items():
+            try:
+                yield from missed_pushes(host, registry=self.registry(), is_known=is_known, repositories=repositories)
+            except RemoteError as error:
+                log.warning("registry not reconciled", extra={"registry": host, "reason": error.message})
 
     def is_stale(self, record: AttestationRecord, now: datetime) -> bool:
         """Whether less than a third of the attestation's life is left."""

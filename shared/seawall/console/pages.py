@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jinja2
 from fastapi import APIRouter, Depends, Form, Request
@@ -15,7 +16,9 @@ from fastapi.staticfiles import StaticFiles
 from seawall.domain.errors import NotFound
 from seawall.domain.posture import Status
 from seawall.domain.severity import Severity
-from seawall.ports.store import Store
+
+if TYPE_CHECKING:
+    from seawall.app.application import Application
 
 HERE = Path(__file__).parent
 ORDER = [severity.label for severity in sorted(Severity, reverse=True)]
@@ -36,8 +39,9 @@ def environment() -> jinja2.Environment:
     return templates
 
 
-def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
-    """Return the pages over `store`; `reader` lets a caller in or raises."""
+def router(application: Application, reader: Callable[[Request], None]) -> APIRouter:
+    """Return the pages over `application`; `reader` lets a caller in or raises."""
+    store = application.store
     templates = environment()
     pages = APIRouter(include_in_schema=False, dependencies=[Depends(reader)], default_response_class=HTMLResponse)
 
@@ -92,6 +96,18 @@ def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
         if report is None:
             raise NotFound(f"there is no image {digest}")
         return page("image.html", active="images", image=report, attestation=store.images.attestation(digest))
+
+    @pages.get("/vulnerabilities")
+    def search(name: str = "") -> Response:
+        wanted = name.strip()
+        return RedirectResponse(f"/vulnerabilities/{quote(wanted, safe='')}" if wanted else "/images", status_code=303)
+
+    @pages.get("/vulnerabilities/{name}")
+    def vulnerability(name: str) -> HTMLResponse:
+        found = application.affected(name)
+        digests = sorted({digest for package in found["packages"] for digest in package["images"][:PAGE_SIZE]})
+        names = {digest: report.name for digest in digests[:PAGE_SIZE] if (report := store.images.report(digest))}
+        return page("vulnerability.html", active="images", found=found, names=names)
 
     @pages.get("/posture")
     def posture(control: str = "", page_number: int = 0) -> HTMLResponse:

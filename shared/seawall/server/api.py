@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from seawall.domain.errors import NotFound
 from seawall.domain.posture import Status
 from seawall.domain.severity import Severity
-from seawall.ports.store import Store
+
+if TYPE_CHECKING:
+    from seawall.app.application import Application
 
 LONGEST_WAIT_S = 60
 SeverityWord = Literal["informational", "low", "medium", "high", "critical"]
@@ -43,8 +45,9 @@ def _worded(value: Any) -> Any:
     return value
 
 
-def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
+def router(application: Application, reader: Callable[[Request], None]) -> APIRouter:
     """Return the routes under `/v1`; `reader` lets a caller in or raises."""
+    store = application.store
     api = APIRouter(prefix="/v1", dependencies=[Depends(reader)])
 
     @api.get("/images", tags=["images"], summary="Images, most severe findings first")
@@ -70,6 +73,10 @@ def router(store: Store, reader: Callable[[Request], None]) -> APIRouter:
         if state is None:
             raise NotFound(f"no scan of {digest} was asked for")
         return plain(state)
+
+    @api.get("/vulnerabilities/{name}", tags=["images"], summary="Which images ever seen have this vulnerability")
+    def vulnerability(name: str) -> Any:
+        return application.affected(name)
 
     @api.get("/alerts", tags=["detection"], summary="Alerts, newest first")
     def alerts(

@@ -99,7 +99,7 @@ def create_app(
 
     app.include_router(doors.router(application, settings))
     app.include_router(sensor_doors.router(application, settings))
-    app.include_router(api.router(application.store, reader))
-    app.include_router(pages.router(application.store, reader))
+    app.include_router(api.router(application, reader))
+    app.include_router(pages.router(application, reader))
     app.mount("/static", pages.static_files())
     return app

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -23,8 +24,13 @@ log = logging.getLogger(__name__)
 
 JOBS = {IMAGE_PUSHED: 2, AUDIT_RECEIVED: 1, SENSOR_RECEIVED: 1, POSTURE_RECEIVED: 1}
 """Kinds of events and how many of each run at a time: correlation sees alerts of one stream in order."""
-TIMERS = {"publish": "*/10 * * * * *"}
-"""Timer jobs of `Application.tick` and when they run."""
+TIMERS = {
+    "publish": "*/10 * * * * *",
+    "rescan": "41 * * * *",
+    "reconcile": "23 */6 * * *",
+    "advisories": "11 */6 * * *",
+}
+"""Timer jobs of `Application.tick` and when they run; `advisories` only where settings ask for it."""
 
 
 def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = None, tls_key: Path | None = None) -> None:
@@ -87,7 +93,11 @@ def local_queue(settings: Settings, application: object, metrics: Metrics) -> Du
     return DurableQueue(
         settings.effective_queue_url,
         [Job(kind, handle, workers) for kind, workers in JOBS.items()],
-        [Timer(name, cron, lambda name=name: application.tick(name)) for name, cron in TIMERS.items()],  # type: ignore[misc]
+        [
+            Timer(name, cron, partial(application.tick, name))
+            for name, cron in TIMERS.items()
+            if name != "advisories" or settings.vulnerabilities.update
+        ],
         lambda _job, key, body, reason: application.poison(key, body, reason),
     )
 
