@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from seawall.app.application import Application, Ports
-from seawall.domain.errors import MissingExtra
+from seawall.domain.errors import ConfigError, MissingExtra
 from seawall.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seawall.ports.sensors import SensorAuthority
     from seawall.ports.signer import Signer
     from seawall.vulnerability.advisory_file import AdvisoryFile
+    from seawall.vulnerability.exceptions import Exceptions
 
 
 def bootstrap(settings: Settings | None = None) -> Application:
@@ -81,9 +82,29 @@ def _scanning(settings: Settings, clock: Clock) -> Scanning:
         signer=cache(lambda: configured_signer(settings)) if settings.attach_attestations else None,
         attestation_lifetime=timedelta(days=settings.attestation_ttl_days),
         listed={host: entry.repositories for host, entry in settings.registries.items() if entry.reconcile},
+        exceptions=cache(lambda: standing_exceptions(settings)),
         previous=lambda: open_rescanned(settings.effective_advisories),
         rescanned=lambda: mark_rescanned(settings.effective_advisories),
     )
+
+
+def standing_exceptions(settings: Settings) -> Exceptions:
+    """Return the rules of the deployment's policy file, none where there is no such setting.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        InputError: it is no policy.
+    """
+    from seawall.formats import policy
+    from seawall.vulnerability.exceptions import NO_EXCEPTIONS
+
+    path = settings.vulnerabilities.policy
+    if path is None:
+        return NO_EXCEPTIONS
+    try:
+        return policy.read(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"the policy {path} cannot be read: {error}") from error
 
 
 class AdvisoryOpener:

@@ -17,15 +17,13 @@ from seawall.ports.advisories import Advisories
 from seawall.ports.clock import Clock
 from seawall.ports.inventory_index import InventoryIndex, PackageKey
 from seawall.ports.store import ImageStore
-from seawall.vulnerability.exceptions import Exceptions, ImageNames, apply
+from seawall.vulnerability.exceptions import NO_EXCEPTIONS, Exceptions, ImageNames, apply
 from seawall.vulnerability.match import match
 
 if TYPE_CHECKING:
     from seawall.vulnerability.advisory_file import AdvisoryFile, Changes
 
 log = logging.getLogger(__name__)
-
-NO_EXCEPTIONS = Exceptions()
 
 
 @dataclass(frozen=True, slots=True)

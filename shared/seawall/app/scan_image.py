@@ -12,7 +12,7 @@ from seawall.domain.packages import Package
 from seawall.domain.severity import Severity
 from seawall.ports.advisories import Advisories
 from seawall.ports.clock import Clock
-from seawall.vulnerability.exceptions import Exceptions, ImageNames, apply
+from seawall.vulnerability.exceptions import NO_EXCEPTIONS, Exceptions, ImageNames, apply
 from seawall.vulnerability.match import match
 from seawall.vulnerability.priority import Exposure
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from seawall.ports.images import ImageSources, LayerCache
 
 log = logging.getLogger(__name__)
-
-NO_EXCEPTIONS = Exceptions()
 
 
 def scan_image(

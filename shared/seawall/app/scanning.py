@@ -13,6 +13,7 @@ from seawall.domain.errors import Denied, RemoteError, SeawallError
 from seawall.domain.images import ImagePushed, ImageReference
 from seawall.ports.clock import Clock
 from seawall.ports.store import AttestationRecord
+from seawall.vulnerability.exceptions import NO_EXCEPTIONS, Exceptions
 
 if TYPE_CHECKING:
     from seawall.app.rescan import Rescanned
@@ -40,6 +41,8 @@ class Scanning:
     attestation_lifetime: timedelta = timedelta(days=30)
     listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Registries to list for pushes that were never announced, and the repositories to look at (none = the catalogue)."""
+    exceptions: Callable[[], Exceptions] = lambda: NO_EXCEPTIONS
+    """The deployment's own policy: what it covers is in every report as suppressed."""
     previous: Callable[[], AdvisoryFile | None] = lambda: None
     """The advisory file that stored findings agree with; None looks at every stored package."""
     rescanned: Callable[[], None] = lambda: None
@@ -65,6 +68,7 @@ class Scanning:
             clock=self.clock,
             cache=self._cache,
             platform="all",
+            exceptions=self.exceptions(),
         )
 
     def attest(self, reference: ImageReference, report: ImageReport) -> list[AttestationRecord]:
@@ -114,6 +118,7 @@ class Scanning:
             index=store.index,
             images=store.images,
             clock=self.clock,
+            exceptions=self.exceptions(),
             changed=changed,
         )
         self.rescanned()

@@ -68,13 +68,17 @@ def update(
 @app.command("build")
 def build(
     source: Annotated[list[str], typer.Option("--from", help="URL, file or folder; can be repeated.")],
+    more: Annotated[list[str] | None, typer.Argument(help="More URLs, files or folders.", show_default=False)] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the advisory file goes.")],
     sign: KeyOption = "",
 ) -> None:
     """Build an advisory file from the given sources only."""
     from seawall.settings import load_settings
 
-    changes, file, reports = _build(source, output, sign, cache=load_settings().data_dir / "advisory-sources")
+    changes, file, reports = _build(
+        [*source, *(more or ())], output, sign, cache=load_settings().data_dir / "advisory-sources"
+    )
     _say(reports, file, changes, output)
 
 
