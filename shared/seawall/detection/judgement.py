@@ -40,7 +40,7 @@ def grade(event: AuditEvent, base: Severity, *, target_namespace: str | None = N
     knowledge, reasons, severity = context(), [], base
     namespace = event.namespace if target_namespace is None else target_namespace
     if may(event, "deploy"):
-        return lowered(severity, floor=Severity.LOW), ["done by a GitOps controller that applies reviewed changes"]
+        return lowered(severity, 2, floor=Severity.LOW), ["done by a GitOps controller that applies reviewed changes"]
     if knowledge.is_system(namespace) and (may(event, "system-workloads") or is_own_namespace(event, namespace)):
         who = "a platform identity" if may(event, "system-workloads") else "a service account of that namespace"
         return min(severity, Severity.LOW), [f"done in a platform namespace by {who}"]

@@ -284,7 +284,7 @@ _PLATFORM_NAMES = re.compile(
     r"gke-metadata-server|gke-metrics-agent|fluentbit-gke|node-local-dns|kube-state-metrics-system|kubelet|kube-rbac-proxy-system|event-exporter-gke)(-[a-z0-9]{4,10}){0,2}$"
 )
 _LOOKALIKE = re.compile(
-    r"^(kube[-_]?(pr0xy|proxi|apiserv|api-server-|sytem|systm|dns-[a-z]{1,3}x)|c0redns|coredn5|kub3|kubee-|k8s-proxy$)"
+    r"^(kube[-_]?(pr0xy|proxi|apiserv(?!er)|api-server-|sytem|systm|dns-[a-z]{1,3}x)|c0redns|coredn5|kub3|kubee-|k8s-proxy$)"
 )
 
 
