@@ -106,3 +106,16 @@ def test_an_image_that_changed_leaves_the_index_where_it_was(filled):
     assert touched.digests == ("sha256:b",)
     assert filled.index.counts() == (3, 2)
     assert list(filled.index.digests()) == ["sha256:a", "sha256:b", "sha256:c"]
+
+
+def test_scans_at_the_same_time_agree(store):  # noqa: F811
+    from concurrent.futures import ThreadPoolExecutor
+
+    packages = [package("PyPI", f"p{number}", "1.0") for number in range(50)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.index.put(f"sha256:{number % 4}", packages[number % 3 :]), range(32)))
+    assert store.index.counts() == (4, 50)
+    found = [
+        number for number, _ in store.index.images([item.number for item in store.index.components([("PyPI", "p49")])])
+    ]
+    assert len(found) == 4

@@ -78,7 +78,7 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
         right = name in ("Urgency", "CVSS", "EPSS")
         fixed = name in ("Urgency", "Severity", "CVSS", "EPSS")
         table.add_column(name, justify="right" if right else "left", no_wrap=fixed, overflow="fold")
-    for finding in findings:
+    for finding, places in _by_package(findings):
         cells = {
             "Urgency": Text(f"{finding.priority:.0f}"),
             "Severity": Text(_SHORT.get(finding.severity, finding.severity.label), style=_STYLES[finding.severity]),
@@ -89,10 +89,20 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
             "CVSS": Text("" if finding.cvss is None else f"{finding.cvss:.1f}"),
             "EPSS": Text("" if finding.epss is None else f"{finding.epss:.1%}"),
             "Why": Text(_why(finding)),
-            "Found in": Text(finding.path, style="dim"),
+            "Found in": Text(places, style="dim"),
         }
         table.add_row(*(cells[name] for name in columns))
     return table
+
+
+def _by_package(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    """One row for a package that lies in several places, with the first of them and how many more there are."""
+    rows: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        rows.setdefault((finding.id, finding.package, finding.installed_version), []).append(finding)
+    return [
+        (group[0], group[0].path + (f" and {len(group) - 1} more" if len(group) > 1 else "")) for group in rows.values()
+    ]
 
 
 def _named(finding: Finding, *, short: bool) -> Text:

@@ -70,20 +70,16 @@ class SqlInventoryIndex:
         wanted = {_hash(package): package for package in map(_identity, packages) if lookups(package)}
         with self._db.write() as connection:
             numbers = self._numbers(connection, wanted)
-            row = connection.execute(
-                sa.select(indexed_image.c.number, indexed_image.c.components).where(indexed_image.c.digest == digest)
-            ).first()
-            before = set(_unpacked(row.components)) if row else set()
-            if row is not None and before == numbers:
+            # The update that changes nothing takes the row's lock: two scans of one image come one after the other.
+            statement = self._insert(indexed_image).values(digest=digest, components=b"")
+            statement = statement.on_conflict_do_update(index_elements=["digest"], set_={"digest": digest})
+            row = connection.execute(statement.returning(indexed_image.c.number, indexed_image.c.components)).one()
+            image, before = row.number, set(_unpacked(row.components))
+            if before == numbers:
                 return
-            if row is None:
-                statement = self._insert(indexed_image).values(digest=digest, components=_packed(numbers))
-                image = connection.execute(statement.returning(indexed_image.c.number)).scalar_one()
-            else:
-                image = row.number
-                connection.execute(
-                    indexed_image.update().where(indexed_image.c.number == image).values(components=_packed(numbers))
-                )
+            connection.execute(
+                indexed_image.update().where(indexed_image.c.number == image).values(components=_packed(numbers))
+            )
             for chunk in _chunks(sorted(before - numbers)):
                 connection.execute(
                     image_component.delete().where(
