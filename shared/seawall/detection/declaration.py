@@ -66,6 +66,8 @@ class Detection:
     """Only callers whose user agent it finds; looked up once per user agent."""
     operations: tuple[str, ...] = ()
     """Cloud operations or registry actions, lower case, exact. Empty = any."""
+    programs: frozenset[str] = frozenset()
+    """For `ProcessExec`: programs as `seawall.detection.processes.program` names them. Empty = any."""
     window: timedelta | None = None
     by: str = ""
     """Attributes of the event, joined by "+", that a window is kept for, e.g. "cluster+actor"."""

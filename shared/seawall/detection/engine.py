@@ -21,11 +21,12 @@ from seawall.detection.context import Context, context, use
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import Description, describe, short
 from seawall.detection.folding import MAX_EVIDENCE, event_hash
+from seawall.detection.processes import program
 from seawall.detection.windows import Observation, Windows
 from seawall.domain.alerts import Alert, Evidence, Match
 from seawall.domain.audit_events import NO_OBJECT, NO_USER, AuditEvent, CloudActivity, RegistryEvent
 from seawall.domain.ids import content_id
-from seawall.domain.runtime_events import RuntimeEvent
+from seawall.domain.runtime_events import ProcessExec, RuntimeEvent
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +264,18 @@ class Engine:
             if kind is CloudActivity:
                 return tuple(rule for rule in rules if event.outcome in rule.outcomes)
             return rules
+        if kind is ProcessExec:
+            return self._rules_for_program(program(event.process))
         return self._typed(kind)
+
+    def _rules_for_program(self, name: str) -> Rules:
+        rules = self._by_operation.get((ProcessExec, name))
+        if rules is None:
+            if len(self._by_operation) >= _TABLE_LIMIT:
+                self._by_operation.clear()
+            rules = tuple(rule for rule in self._typed(ProcessExec) if not rule.programs or name in rule.programs)
+            self._by_operation[ProcessExec, name] = rules
+        return rules
 
     def _typed(self, kind: type[Any]) -> Rules:
         rules = self._by_type.get(kind)

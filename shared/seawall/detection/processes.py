@@ -64,7 +64,7 @@ SECURITY_PROCESSES = frozenset(
 )  # fmt: skip
 """Sensors, agents and log shippers whose end blinds somebody."""
 
-TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/var/run/user/", "/run/user/", "/dev/mqueue/")  # noqa: S108 - what is judged, not where we write
+TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/var/run/user/", "/run/user/", "/dev/mqueue/")
 PLATFORM_NAMESPACES = frozenset(
     {
         "kube-system", "gke-system", "gke-managed-system", "gmp-system", "calico-system", "tigera-operator", "cilium",

@@ -1,0 +1,10 @@
+"""Analytics over what sensors see, one subject per file."""
+
+EXECS = "process starts with arguments and ancestors"
+FILES = "file changes on watched paths"
+READS = "reads of sensitive files"
+PEERS = "connections with their process"
+DNS = "DNS questions and answers of pods"
+KERNEL = "kernel events (modules, eBPF, ptrace, namespaces, credentials, signals)"
+VERDICTS = "hash and signature checks of executables"
+"""What a sensor must deliver, in the words of blind-spot reports."""
