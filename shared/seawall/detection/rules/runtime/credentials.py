@@ -202,8 +202,8 @@ def credential_file_read(event: SensitiveRead) -> Match | None:
     return Match(f"{event.process} read {path}", entities=(file_entity(event, path),), key=path)
 
 
-_SECRET_WORDS = (  # noqa: S105 - a pattern
-    r"passw(?:or)?d|passwd|secret|token|api[_-]?key|aws_(?:access|secret)|access[_-]?key|private[ _-]?key|credential|BEGIN (?:RSA|OPENSSH|EC|PRIVATE)"
+_SECRET_WORDS = (
+    r"passw(?:or)?d|passwd|secret|token|api[_-]?key|aws_(?:access|secret)|access[_-]?key|private[ _-]?key|credential|BEGIN (?:RSA|OPENSSH|EC|PRIVATE)"  # noqa: S105 - a pattern
     r"|AKIA|ghp_|xox[bp]|client_secret|connection ?string"
 )
 _FIND_NAMES = re.compile(
