@@ -33,7 +33,7 @@ FILES = {
 }
 CRITICAL = [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]
 RECORDS = [
-    record("DEBIAN-CVE-2026-1", affected("Debian:12", "openssl", ("introduced", "0"), ("fixed", "3.0.9-1")), upstream=["CVE-2026-1"], severity=CRITICAL),
+    record("DEBIAN-CVE-2026-10001", affected("Debian:12", "openssl", ("introduced", "0"), ("fixed", "3.0.9-1")), upstream=["CVE-2026-10001"], severity=CRITICAL),
     record("DEBIAN-CVE-2026-2", affected("Debian:12", "tar", ("introduced", "0"), ecosystem_specific={"urgency": "unimportant"}), upstream=["CVE-2026-2"]),
     record("GHSA-1111-2222-3333", affected("npm", "lodash", ("introduced", "0"), ("fixed", "4.17.21")), aliases=["CVE-2026-3"], database_specific={"severity": "MODERATE"}),
 ]  # fmt: skip
@@ -73,12 +73,12 @@ def test_json_is_what_was_promised(place):
     assert list(body) == ["image", "packages", "findings", "gaps"]
     assert {"pkg:npm/lodash@4.17.20", "pkg:pypi/flask@1.0"} <= {item["purl"] for item in body["packages"]}
     findings = {item["id"]: item for item in body["findings"]}
-    assert set(findings) == {"CVE-2026-1", "CVE-2026-2", "CVE-2026-3"}
-    assert findings["CVE-2026-1"]["purl"].startswith("pkg:deb/debian/libssl3@3.0.8-1?")
+    assert set(findings) == {"CVE-2026-10001", "CVE-2026-2", "CVE-2026-3"}
+    assert findings["CVE-2026-10001"]["purl"].startswith("pkg:deb/debian/libssl3@3.0.8-1?")
     assert (
-        findings["CVE-2026-1"]["fixed_version"],
-        findings["CVE-2026-1"]["severity"],
-        findings["CVE-2026-1"]["cvss"],
+        findings["CVE-2026-10001"]["fixed_version"],
+        findings["CVE-2026-10001"]["severity"],
+        findings["CVE-2026-10001"]["cvss"],
     ) == ("3.0.9-1", "critical", 9.8)
     assert (findings["CVE-2026-3"]["in_kev"], findings["CVE-2026-3"]["aliases"]) == (True, ["GHSA-1111-2222-3333"])
     assert findings["CVE-2026-2"]["status"] == "wont_fix"
@@ -91,12 +91,14 @@ def test_fail_on(place, level, code):
 
 
 def test_what_is_excepted_does_not_fail(place):
-    (place / "policy.yaml").write_text("ignore:\n  - {id: CVE-2026-1, reason: not reachable, expires: 2999-01-01}\n")
+    (place / "policy.yaml").write_text(
+        "ignore:\n  - {id: CVE-2026-10001, reason: not reachable, expires: 2999-01-01}\n"
+    )
     run = seawall(
         "scan", "oci:image", "--fail-on", "high", "--ignore-file", "policy.yaml", "--format", "json", cwd=place
     )
     assert run.returncode == 0
-    [suppressed] = [item for item in json.loads(run.stdout)["findings"] if item["id"] == "CVE-2026-1"]
+    [suppressed] = [item for item in json.loads(run.stdout)["findings"] if item["id"] == "CVE-2026-10001"]
     assert (suppressed["status"], suppressed["status_reason"]) == ("suppressed", "not reachable (until 2999-01-01)")
 
 
@@ -112,7 +114,7 @@ def test_the_table_fits_and_says_what_matters(place, width):
     run = seawall("scan", "oci:image", cwd=place, COLUMNS=str(width))
     assert run.returncode == 0
     assert max(map(len, run.stdout.splitlines())) <= width
-    for word in ("CVE-2026-1", "libssl3", "3.0.9-1", "critical", "will not be fixed"):
+    for word in ("CVE-2026-10001", "libssl3", "3.0.9-1", "critical", "will not be fixed"):
         assert word in run.stdout, word
 
 

@@ -67,7 +67,8 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     wide, medium = width >= 130, width >= 90
     columns = ["Urgency"] if medium else []
-    columns += ["Severity", "Vulnerability", "Package", "Installed", "Fixed in"]
+    narrow = width < 75
+    columns += ["Severity", "Vulnerability", "Package", *([] if narrow else ["Installed"]), "Fixed in"]
     if wide:
         columns += ["CVSS", "EPSS"]
     if medium:
@@ -76,14 +77,14 @@ def _table(findings: Sequence[Finding], width: int) -> Table:
         columns += ["Found in"]
     for name in columns:
         right = name in ("Urgency", "CVSS", "EPSS")
-        fixed = name in ("Urgency", "Severity", "CVSS", "EPSS")
+        fixed = name in ("Urgency", "Severity", "Vulnerability", "CVSS", "EPSS")
         table.add_column(name, justify="right" if right else "left", no_wrap=fixed, overflow="fold")
     for finding, places in _by_package(findings):
         cells = {
             "Urgency": Text(f"{finding.priority:.0f}"),
             "Severity": Text(_SHORT.get(finding.severity, finding.severity.label), style=_STYLES[finding.severity]),
             "Vulnerability": _named(finding, short=not medium),
-            "Package": Text(finding.package),
+            "Package": Text(f"{finding.package} {finding.installed_version}" if narrow else finding.package),
             "Installed": Text(finding.installed_version),
             "Fixed in": Text(finding.fixed_version or "no fix", style="green" if finding.fixed_version else "dim"),
             "CVSS": Text("" if finding.cvss is None else f"{finding.cvss:.1f}"),
@@ -109,7 +110,7 @@ def _named(finding: Finding, *, short: bool) -> Text:
     """The id; where there is no room for reasons, with the one that matters most."""
     out = Text(finding.id)
     if short and finding.in_kev:
-        out.append(" exploited", style="bold red")
+        out.append("\nexploited", style="bold red")
     return out
 
 
