@@ -268,6 +268,8 @@ def main(arguments: Iterable[str]) -> int:
     if verbose:
         print(f"unexplained: {len(missing)}")
     share = good / totals["labelled"] if totals["labelled"] else 1.0
+    whole = totals["labelled"] + totals["other"]
+    print(f"{'other questions counted':<24} {good:>4} of {whole:>4} agree ({good / whole if whole else 1:6.2%})")
     print(
         f"{'all':<24} {good:>4} of {totals['labelled']:>4} agree ({share:6.2%}), {explained} differ on purpose, {len(missing)} without a reason"
     )

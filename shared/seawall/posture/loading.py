@@ -241,6 +241,13 @@ def _add_named(value: object, loaded: Loaded, where: str, source: str, folder: s
     name = Path(source.split(":", 1)[0]).name.removesuffix(".json")
     if isinstance(value, list) and (match := _SONOBUOY.match(name)):
         loaded.add(value, where, assumed_kind=_RESOURCES.get(match[2], ""))
+    elif (
+        isinstance(value, dict)
+        and isinstance(value.get("metadata"), dict)
+        and not value.get("kind")
+        and (kind := _kind_of_path(source))
+    ):
+        loaded.add(value, where, assumed_kind=kind)
     elif isinstance(value, dict) and set(value) == {"kubeletconfig"}:
         body = mapping(value["kubeletconfig"])
         loaded.add(
@@ -258,6 +265,16 @@ def _add_named(value: object, loaded: Loaded, where: str, source: str, folder: s
         loaded.add({"kind": "ServerVersion", "apiVersion": "version", **mapping(value["serverVersion"])}, where)
     else:
         loaded.add(value, where)
+
+
+def _kind_of_path(source: str) -> str:
+    """Archives of must-gather and the insights operator keep objects without kind in a folder of that name."""
+    for part in reversed(Path(source.split(":", 1)[0]).parts[:-1]):
+        name = part.lower()
+        found = _RESOURCES.get(name) or _RESOURCES.get(f"{name}s")
+        if found:
+            return found
+    return ""
 
 
 def _duplicates(data: bytes) -> list[str]:
@@ -327,5 +344,7 @@ _RESOURCES: Final = {
     "replicationcontrollers": "ReplicationController", "resourcequotas": "ResourceQuota", "rolebindings": "RoleBinding",
     "roles": "Role", "clusterroles": "ClusterRole", "clusterrolebindings": "ClusterRoleBinding", "secrets": "Secret",
     "serviceaccounts": "ServiceAccount", "services": "Service", "statefulsets": "StatefulSet",
+    "validatingwebhookconfigurations": "ValidatingWebhookConfiguration", "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
+    "securitycontextconstraints": "SecurityContextConstraints",
     "storageclasses": "StorageClass", "podtemplates": "PodTemplate", "poddisruptionbudgets": "PodDisruptionBudget",
 }  # fmt: skip

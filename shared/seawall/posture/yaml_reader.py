@@ -135,7 +135,9 @@ class _Builder:
                     if isinstance(part, dict):
                         merged = part | merged
                 continue
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(self.build(key_node, depth + 1)[0])
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise InputError("a key is not a text")
+            key = str(key_node.value)
             if key in result:
                 self.duplicates.append(f"{key} (line {key_node.start_mark.line + 1} of the document)")
             result[key] = value

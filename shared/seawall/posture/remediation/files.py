@@ -72,8 +72,9 @@ def repair_text(
                 continue
             item = report.assessment(number, target, finding)
             edits = [edit(objects[target], change) for change in operations(item)] if repairable(item, grades) else []
-            if any(edits):
-                progress = True
+            if edits:
+                # Another repair of this round may have done it already.
+                progress = progress or any(edits)
                 if item.id not in seen:
                     seen.add(item.id)
                     fixed.append(item)
