@@ -336,22 +336,28 @@ def _container_runner(compiled: list[tuple[Rule, tuple[str, ...], tuple[str, ...
     """The common case, without a generator for each field: plain fields of containers."""
     empty: list[Finding] = []
 
+    steps = [
+        (rule, parts, parts[0] == "securityContext", parts[1:], rule.absent is Status.PASS, rule.on is not On.CONTAINER)
+        for rule, parts, _unused in compiled
+    ]
+
     def on_containers(subject: Workload, _: object) -> list[Finding]:
         found = empty
-        for rule, parts, _unused in compiled:
+        for rule, parts, in_context, rest, absent_passes, some in steps:
             if rule.linux_only and subject.windows:
                 continue
             for container in subject.containers:
-                if rule.on is not On.CONTAINER and not _concerns(rule.on, container):
+                if some and not _concerns(rule.on, container):
                     continue
-                value: Any = container.body
-                for part in parts:
+                # The securityContext is at hand, unless it is of the wrong type.
+                value: Any = container.sc or container.body.get("securityContext") if in_context else container.body
+                for part in rest if in_context else parts:
                     if value.__class__ is not dict:
                         value = None if value is None else _WRONG
                         break
                     value = value.get(part)
                 if value is None:
-                    if rule.absent is Status.PASS:
+                    if absent_passes:
                         continue
                     value = MISSING
                 finding = judge(rule, value, f"{container.path}.{rule.field}", container.name)

@@ -37,9 +37,12 @@ _JOB_RUN: Final = re.compile(r"-\d{8,}$")
 
 
 class Container:
-    """One container of any list. `path` is its JSON path in the owner object."""
+    """One container of any list. `path` is its JSON path in the owner object.
 
-    __slots__ = ("_image", "body", "index", "list_name", "name", "path", "sc")
+    `is_init` says that it ends before the others start: a sidecar (restartPolicy Always) does not.
+    """
+
+    __slots__ = ("_image", "body", "index", "is_ephemeral", "is_init", "list_name", "name", "path", "sc")
 
     def __init__(self, body: dict[str, Any], list_name: str, index: int, path: str) -> None:
         self.body = body
@@ -48,16 +51,9 @@ class Container:
         self.path = path
         self.name = text(body.get("name"))
         self.sc: dict[str, Any] = mapping(body.get("securityContext"))
+        self.is_init = list_name == "initContainers" and body.get("restartPolicy") != "Always"
+        self.is_ephemeral = list_name == "ephemeralContainers"
         self._image: Image | None = None
-
-    @property
-    def is_init(self) -> bool:
-        """An init container that ends before the others start; a sidecar (restartPolicy Always) is none."""
-        return self.list_name == "initContainers" and self.body.get("restartPolicy") != "Always"
-
-    @property
-    def is_ephemeral(self) -> bool:
-        return self.list_name == "ephemeralContainers"
 
     @property
     def image(self) -> Image:
