@@ -74,6 +74,7 @@ class Growing:
         self._remember = remember
         self._by_id: dict[str, Accumulator] = {}
         self.verdicts: dict[int, list[Verdict]] = {}
+        self._windowed: dict[tuple[Any, ...], Verdict] = {}
         self.event: AuditEvent | None = None
         self.time = EPOCH
         self.member = 0
@@ -95,6 +96,20 @@ class Growing:
                 self.verdicts.clear()
             self.verdicts[fingerprint] = verdicts
         return verdicts
+
+    def repeat_of(self, rule: Detection, event: AuditEvent, match: Match) -> Verdict:
+        """Return what a rule with a window said before of equal requests, in the same words; else a new verdict."""
+        features = tuple(sorted(match.features.items()))
+        key = (
+            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, features,
+            _fingerprint(event),
+        )  # fmt: skip
+        known = self._windowed.get(key)
+        if known is None:
+            if len(self._windowed) >= _TABLE_LIMIT:
+                self._windowed.clear()
+            known = self._windowed[key] = Verdict(rule, match)
+        return known
 
     def look_at(self, event: AuditEvent, default_time: datetime) -> None:
         """Work out once per event what its matches share."""
@@ -191,13 +206,29 @@ class Engine:
         for verdict in verdicts:
             rule, match = verdict.rule, verdict.match
             if match is None:
-                for alert in self._judge(rule, event):
-                    growing.add(alert)
+                for current, found in self._after(rule, event):
+                    self._grow(growing.repeat_of(rule, current, found), current, growing)
             elif rule.window is None:
                 self._grow(verdict, event, growing)
             else:
                 for counted, found in self._counted(rule, event, match):
                     growing.add(self._alert(rule, counted, found))
+
+    def _after(self, rule: Detection, event: AuditEvent) -> list[tuple[AuditEvent, Match]]:
+        """What a rule says of an event and of the later ones that it matters to."""
+        assert rule.window is not None
+        time = event.time or self._default_time
+        observation = Observation(time.timestamp(), event.id, None, event)
+        key, found = _value(event, rule.by), []
+        for current, before in self._windows.earlier(rule.id, key, observation, span_s=rule.window.total_seconds()):
+            try:
+                match = rule.check(current, before)
+            except Exception as error:  # noqa: BLE001 - see _judge
+                self._failed(rule, error)
+                continue
+            if match is not None:
+                found.append((current, match))
+        return found
 
     def _verdicts(self, rules: Rules, event: AuditEvent) -> list[Verdict]:
         """What the analytics say of an event, as far as it does not depend on others. No match = has to be asked."""

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 MAX_PER_KEY = 1024
-MAX_EARLIER = 128
+MAX_EARLIER = 64
 """Earlier events that a predicate is given at most."""
 MAX_OBSERVATIONS = 50_000
 
