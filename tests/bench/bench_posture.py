@@ -130,9 +130,12 @@ def main() -> int:
     load_bytes(dump, loaded, "dump")
     load_s = time.perf_counter() - start
     del dump
-    start = time.perf_counter()
-    report: Report = assess(loaded.objects, today=TODAY)
-    assess_s = time.perf_counter() - start
+    runs = []
+    for _ in range(3):  # the best of three: other work on the machine only ever adds
+        start = time.perf_counter()
+        report: Report = assess(loaded.objects, today=TODAY)
+        runs.append(time.perf_counter() - start)
+    assess_s = min(runs)
     peak = memory_mb()
     results = sum(len(targets) for targets in report.passed.values()) + len(report.found)
     changed = next(item for item in report.world.workloads if item.obj.name == "app4321")

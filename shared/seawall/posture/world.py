@@ -56,7 +56,7 @@ class World:
         """Return the objects of these kinds."""
         if len(kinds) == 1:
             return self.by_kind.get(kinds[0], [])
-        return [obj for kind in kinds for obj in self.by_kind.get(kind, ())]
+        return [obj for kind in kinds if kind in self.by_kind for obj in self.by_kind[kind]]
 
     def parameter(self, control: str, name: str, default: Any) -> Any:
         """Return a setting of a control."""

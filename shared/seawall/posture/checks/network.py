@@ -73,32 +73,31 @@ TABLE: Final = (
 
 def policies_for(workload: Workload, world: World) -> list[Obj]:
     """Return the network policies, of whatever kind, that select the pods of a workload."""
+    labels = workload.labels
     found = [
         policy
         for policy in world.in_namespace("NetworkPolicy", workload.namespace)
-        if selects(_pod_selector(policy), workload.labels) or text(policy.spec.get("selector")) == "all()"
+        if selects(_pod_selector(policy), labels) or policy.spec.get("selector") == "all()"
     ]
-    found += [
-        policy
-        for policy in world.in_namespace("CiliumNetworkPolicy", workload.namespace)
-        if any(selects(spec.get("endpointSelector"), workload.labels) for spec in specs(policy))
-    ]
-    found += [
-        policy
-        for policy in world.of("CiliumClusterwideNetworkPolicy")
-        if any(selects(spec.get("endpointSelector"), workload.labels) for spec in specs(policy))
-    ]
+    if world.of("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"):
+        own = [
+            *world.in_namespace("CiliumNetworkPolicy", workload.namespace),
+            *world.of("CiliumClusterwideNetworkPolicy"),
+        ]
+        found += [
+            policy for policy in own if any(selects(spec.get("endpointSelector"), labels) for spec in specs(policy))
+        ]
     found += [
         policy for policy in world.of("GlobalNetworkPolicy") if text(policy.spec.get("selector")) in {"", "all()"}
     ]
-    labels = world.namespaces.get(workload.namespace, {})
+    space = world.namespaces.get(workload.namespace, {})
     for policy in world.of("AdminNetworkPolicy", "BaselineAdminNetworkPolicy"):
         subject = mapping(policy.spec.get("subject"))
         pods = mapping(subject.get("pods"))
-        if ("namespaces" in subject and selects(mapping(subject["namespaces"]), labels)) or (
+        if ("namespaces" in subject and selects(mapping(subject["namespaces"]), space)) or (
             pods
-            and selects(mapping(pods.get("namespaceSelector")), labels)
-            and selects(mapping(pods.get("podSelector")), workload.labels)
+            and selects(mapping(pods.get("namespaceSelector")), space)
+            and selects(mapping(pods.get("podSelector")), labels)
         ):
             found.append(policy)
     return found

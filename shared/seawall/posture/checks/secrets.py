@@ -29,6 +29,8 @@ _VALUES: Final = re.compile(
 )
 """Values that are credentials by their form."""
 
+_SHORTEST: Final = 9
+"""No form of a credential above is shorter, but for the two words that stand for one."""
 _PLACEHOLDERS: Final = re.compile(
     r"(?i)^(|\s+|true|false|yes|no|null|none|\d{1,2}|<.*>|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|/[\w./-]+|\*+)$"
 )
@@ -40,7 +42,7 @@ _SYSTEM_MAPS: Final = frozenset(
 
 def reveals(name: str, value: str) -> bool:
     """Whether a named value is a credential in clear text."""
-    if _VALUES.search(value[:100_000]):
+    if (len(value) >= _SHORTEST or value.lower() in {"jwt", "bearer"}) and _VALUES.search(value[:100_000]):
         return True
     if not _NAMES.search(name) or _HARMLESS_NAMES.search(name):
         return False
