@@ -32,10 +32,10 @@ def bootstrap(settings: Settings | None = None) -> Application:
     Opens the store and nothing else: what a job needs is made when the job first runs.
     """
     from seawall.adapters.clock import SystemClock
-    from seawall.adapters.sql.store import SqlStore
+    from seawall.adapters.sql.store import open_store
 
     chosen = settings or load_settings()
-    store, clock = SqlStore(chosen.effective_store_url), SystemClock()
+    store, clock = open_store(chosen), SystemClock()
     return Application(
         Ports(
             store=store,

@@ -220,6 +220,8 @@ class Settings(BaseSettings):
     """Where the embedded store, the advisory file, blobs and keys live by default."""
     store_url: str = ""
     """SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; empty = `seawall.sqlite` in `data_dir`."""
+    store_identity: Literal["", "azure", "aws", "gcp"] = ""
+    """PostgreSQL's password is a token of this cloud's identity (Entra, RDS IAM, Cloud SQL IAM); empty = as in `store_url`."""
     queue_url: str = ""
     """SQLAlchemy URL of the local queue; empty = `queue.sqlite` in `data_dir`, or the PostgreSQL store's own database."""
     blob_url: str = ""

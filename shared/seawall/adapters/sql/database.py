@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ BUSY_TIMEOUT_MS = 30_000
 class Database:
     """Opens `url` (`sqlite:///path` or `postgresql+psycopg://…`), creating a missing SQLite file's folder.
 
+    `password` gives PostgreSQL's password of each new connection: a token of an identity.
+
     Raises:
         ConfigError: the URL is not of a supported database.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: Callable[[], str] | None = None) -> None:
         try:
             parsed = sa.make_url(url)
         except sa.exc.ArgumentError as error:
@@ -43,6 +45,8 @@ class Database:
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=16)
+            if password is not None:
+                sa.event.listen(self.engine, "do_connect", _with_password(password))
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -75,6 +79,13 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated or "could not serialize" in str(error.orig) or "deadlock" in str(error.orig):
             raise Unavailable("the store asked to try again", hint=str(error.orig).splitlines()[0]) from error
         raise
+
+
+def _with_password(password: Callable[[], str]) -> Callable[..., None]:
+    def give(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        parameters["password"] = password()
+
+    return give
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

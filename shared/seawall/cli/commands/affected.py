@@ -28,7 +28,7 @@ def affected(
 ) -> None:
     """Say which stored images, and which packages in them, have the vulnerability NAME."""
     from seawall.adapters.osv.file import open_file
-    from seawall.adapters.sql.store import SqlStore
+    from seawall.adapters.sql.store import open_store
     from seawall.app.rescan import affected as ask
     from seawall.app.rescan import document
     from seawall.settings import load_settings
@@ -39,7 +39,7 @@ def affected(
     advisories = open_file(database or settings.effective_advisories)
     if not advisories.named(name):
         raise InputError(f"no advisory is called {name}", hint="`seawall db info` says how old the advisories are")
-    store = SqlStore(settings.effective_store_url)
+    store = open_store(settings)
     try:
         touched = ask(name, advisories=advisories, index=store.index)
         names = {

@@ -31,7 +31,7 @@ def rescan(
     """Match stored packages against the advisories that changed since the last rescan."""
     from seawall.adapters.clock import SystemClock
     from seawall.adapters.osv.file import mark_rescanned, open_file
-    from seawall.adapters.sql.store import SqlStore
+    from seawall.adapters.sql.store import open_store
     from seawall.app.rescan import rescan as run
     from seawall.cli.commands.scan import read_exceptions
     from seawall.settings import load_settings
@@ -40,7 +40,7 @@ def rescan(
         raise InputError(f"no such format: {output}", hint="table, json")
     settings = load_settings()
     path = settings.effective_advisories
-    store = SqlStore(settings.effective_store_url)
+    store = open_store(settings)
     try:
         done = run(
             advisories=open_file(path),

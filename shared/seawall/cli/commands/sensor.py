@@ -26,11 +26,11 @@ def token(
     uses: Annotated[int, typer.Option(help="How many nodes may use it, each once.", min=1, max=10_000)] = 1,
 ) -> None:
     """Make a one-time enrolment token and print it; it is shown only now."""
-    from seawall.adapters.sql.store import SqlStore
+    from seawall.adapters.sql.store import open_store
     from seawall.app.enrol_sensor import create_token
     from seawall.settings import load_settings
 
-    store = SqlStore(load_settings().effective_store_url)
+    store = open_store(load_settings())
     try:
         made = create_token(
             store.sensors,
@@ -51,10 +51,10 @@ def sensors(cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "
     from rich.console import Console
     from rich.table import Table
 
-    from seawall.adapters.sql.store import SqlStore
+    from seawall.adapters.sql.store import open_store
     from seawall.settings import load_settings
 
-    store = SqlStore(load_settings().effective_store_url)
+    store = open_store(load_settings())
     try:
         found = store.sensors.sensors(cluster=cluster)
     finally:
