@@ -131,11 +131,14 @@ def main() -> int:
     load_s = time.perf_counter() - start
     del dump
     runs = []
+    report: Report | None = None
     for _ in range(3):  # the best of three: other work on the machine only ever adds
+        report = None
         start = time.perf_counter()
-        report: Report = assess(loaded.objects, today=TODAY)
+        report = assess(loaded.objects, today=TODAY)
         runs.append(time.perf_counter() - start)
     assess_s = min(runs)
+    assert report is not None
     peak = memory_mb()
     results = sum(len(targets) for targets in report.passed.values()) + len(report.found)
     changed = next(item for item in report.world.workloads if item.obj.name == "app4321")
