@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help fuzz setup demo test lint lock bench clean package-azure package-aws package-gcp
+.PHONY: help fuzz sensor setup demo test lint lock bench clean package-azure package-aws package-gcp
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -51,5 +51,9 @@ fuzz: setup ## atheris over every parser, a minute each: make fuzz ARGS="--secon
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) atheris || { echo "atheris does not install for this Python; take 3.11 to 3.13 on Linux" >&2; exit 2; }
 	@$(PY) -m tests.fuzz.run $(ARGS)
 
+sensor: ## compile the sensor's eBPF programs for x86_64 and arm64
+	@$(MAKE) --no-print-directory -C sensor/bpf
+
 clean: ## remove what was built
+	@$(MAKE) --no-print-directory -C sensor/bpf clean
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,8 @@ static __always_inline u8 stdio_kind(struct task_struct *task, u32 fd, struct ad
 
 		if (major == 4 || major == 5 || (major >= 136 && major <= 143))
 			return 15;
+		if (BPF_CORE_READ(file, f_inode, i_rdev) == (1 << 20 | 3))
+			return 13;
 	}
 	if (mode == S_IFSOCK && !peer->family) {
 		sk = sock_of(task, fd);
@@ -132,7 +134,8 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	u64 cgroup = cgroup_of(task), start, end;
-	u32 at = 0, zero = 0;
+	u64 at = sizeof(struct exec_record);
+	u32 zero = 0;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
 	struct task_struct *up = task;
 	struct exec_record *r;
@@ -142,7 +145,6 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	struct vfsmount *vfs;
 	struct scratch *s;
 	struct file *file;
-	u8 *data;
 
 	if (!wanted(KIND_EXEC, cgroup))
 		return 0;
@@ -152,7 +154,6 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		return 0;
 	}
 	r = &s->exec;
-	data = s->bytes + sizeof(*r);
 	fill_head(&r->head, task, cgroup, KIND_EXEC);
 	file = bprm->file;
 	inode = BPF_CORE_READ(file, f_inode);
@@ -201,17 +202,17 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		r->ancestors_count = i + 1;
 	}
 
-	r->path_bytes = append_task_path(data, &at, task, dentry, vfs);
-	r->cwd_bytes = append_task_path(data, &at, task, BPF_CORE_READ(task, fs, pwd.dentry),
-					BPF_CORE_READ(task, fs, pwd.mnt));
-	r->asked_bytes = append_text(data, &at, 1024, bprm->filename, false);
+	r->path_bytes = append_path(&at, task, dentry, vfs);
+	r->cwd_bytes = append_path(&at, task, BPF_CORE_READ(task, fs, pwd.dentry),
+				   BPF_CORE_READ(task, fs, pwd.mnt));
+	r->asked_bytes = append_text(s, &at, 1024, bprm->filename, false);
 	mm = task->mm;
 	start = mm->arg_start;
 	end = mm->arg_end;
 	r->args_bytes = 0;
 	r->env_bytes = 0;
-	if (end > start && at < DATA_BYTES - 8192 - 4096) {
-		u32 length = end - start;
+	if (end > start && at < sizeof(s->bytes) - 8192 - 4096) {
+		u64 length = end - start;
 
 		if (end - start > 8191) {
 			length = 8191;
@@ -220,7 +221,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		opaque(length);
 		length &= 8191;
 		opaque(at);
-		if (at < DATA_BYTES - 8192 - 4096 && !bpf_probe_read_user(data + at, length, (void *)start)) {
+		if (at < sizeof(s->bytes) - 8192 - 4096 && !bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
 			r->args_bytes = length;
 			at += length;
 		}
@@ -228,7 +229,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	start = mm->env_start;
 	end = mm->env_end;
 	if (end > start) {
-		u32 length = end - start;
+		u64 length = end - start;
 
 		if (end - start > 4095) {
 			length = 4095;
@@ -237,14 +238,14 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		opaque(length);
 		length &= 4095;
 		opaque(at);
-		if (at < DATA_BYTES - 4096 && !bpf_probe_read_user(data + at, length, (void *)start)) {
+		if (at < sizeof(s->bytes) - 4096 && !bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
 			r->env_bytes = length;
 			at += length;
 		}
 	}
 	if (c && c->enforcing)
 		enforce(s, r, cgroup, dentry);
-	send(s, &process_ring, sizeof(*r), at);
+	send(s, &process_ring, at);
 	return 0;
 }
 

@@ -127,7 +127,7 @@ struct exec_record {
 	u32 previous_uid;
 	u8 origin;
 	u8 flags;
-	u8 stdio[3];		/* S_IFMT >> 12 of descriptors 0 to 2, 0 = closed, 15 = terminal */
+	u8 stdio[3];		/* S_IFMT >> 12 of descriptors 0 to 2; 0 closed, 13 /dev/null, 14 internet socket, 15 terminal */
 	u8 ancestors_count;
 	u16 path_bytes;		/* texts follow in `data`, in this order */
 	u16 cwd_bytes;
@@ -554,33 +554,32 @@ static __always_inline void fill_head(struct head *h, struct task_struct *task, 
 	bpf_get_current_comm(h->comm, sizeof(h->comm));
 }
 
-/* Send the first `size` bytes of `base` plus `data_bytes` of texts, and give the scratch back. */
-static __always_inline void send(struct scratch *s, void *ring, u32 base, u32 data_bytes)
+/* Send the first `size` bytes, texts included, and give the scratch back. */
+static __always_inline void send(struct scratch *s, void *ring, u64 size)
 {
 	u32 kind = s->head.kind & (KINDS - 1);
-	u32 size = base + data_bytes;
+	u64 flags = wakeup_flags(ring);
 
+	s->head.size = size;
 	opaque(size);
 	if (size > sizeof(s->bytes))
 		size = sizeof(s->bytes);
-	s->head.size = size;
-	if (bpf_ringbuf_output(ring, s, size, wakeup_flags(ring)))
+	if (bpf_ringbuf_output(ring, s, size, flags))
 		count_loss(kind);
 	s->busy = 0;
 }
 
-static __always_inline u32 append_text(u8 *data, u32 *at, u32 limit, const void *from, bool user)
+/* Texts are appended to `bytes` of the scratch, from `*at` on. Returns the bytes appended, NUL included. */
+static __always_inline u32 append_text(struct scratch *s, u64 *at, u64 limit, const void *from, bool user)
 {
-	u32 off = *at;
+	u64 off = *at;
 	long n;
 
 	opaque(off);
-	if (!from || off > DATA_BYTES - 4096)
+	if (!from || off > sizeof(s->bytes) - 4096)
 		return 0;
-	if (limit > 4096)
-		limit = 4096;
-	n = user ? bpf_probe_read_user_str(data + off, limit, from)
-		 : bpf_probe_read_kernel_str(data + off, limit, from);
+	n = user ? bpf_probe_read_user_str(s->bytes + off, limit, from)
+		 : bpf_probe_read_kernel_str(s->bytes + off, limit, from);
 	if (n <= 0 || n > 4096)
 		return 0;
 	*at = off + n;
@@ -588,20 +587,26 @@ static __always_inline u32 append_text(u8 *data, u32 *at, u32 limit, const void 
 }
 
 /*
- * Append the components of a path, last first, each ending in NUL, as seen from `root`: user space turns them round.
- * From kernel objects, so nothing that the process does afterwards changes what is read.
+ * Append the components of a path to `bytes` of scratch 0 from `at` on, last first, each ending in NUL, as seen from
+ * the root that is given: user space turns them round. From kernel objects, so nothing that the process does afterwards
+ * changes what is read. Returns the bytes appended. A function of its own, because the verifier then walks its loop
+ * once and not once for every state of its callers.
  */
-static __always_inline u32 append_path(u8 *data, u32 *at, struct dentry *dentry, struct vfsmount *vfs,
-				       struct dentry *root_dentry, struct vfsmount *root_vfs)
+__noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vfs, u64 at)
 {
-	u64 mnt_offset = bpf_core_field_offset(struct mount, mnt);
-	u32 start = *at, off = start;
+	struct dentry *dentry = (void *)dentry_at;
+	struct vfsmount *vfs = (void *)vfs_at;
+	u64 mnt_offset = bpf_core_field_offset(struct mount, mnt), off = at;
+	u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 
+	if (!s)
+		return 0;
 	for (int i = 0; i < PATH_PARTS; i++) {
 		struct dentry *parent, *top;
 		long n;
 
-		if (!dentry || (dentry == root_dentry && vfs == root_vfs))
+		if (!dentry || ((u64)dentry == root_dentry && (u64)vfs == root_vfs))
 			break;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		top = BPF_CORE_READ(vfs, mnt_root);
@@ -616,9 +621,9 @@ static __always_inline u32 append_path(u8 *data, u32 *at, struct dentry *dentry,
 			continue;
 		}
 		opaque(off);
-		if (off > DATA_BYTES - NAME_BYTES)
+		if (off > sizeof(s->bytes) - NAME_BYTES)
 			break;
-		n = bpf_probe_read_kernel_str(data + off, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		n = bpf_probe_read_kernel_str(s->bytes + off, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
 		if (n <= 0 || n > NAME_BYTES)
 			break;
 		off += n;
@@ -626,16 +631,16 @@ static __always_inline u32 append_path(u8 *data, u32 *at, struct dentry *dentry,
 			break;
 		dentry = parent;
 	}
-	*at = off;
-	return off - start;
+	return off - at;
 }
 
-static __always_inline u32 append_task_path(u8 *data, u32 *at, struct task_struct *task, struct dentry *dentry,
-					    struct vfsmount *vfs)
+static __always_inline u32 append_path(u64 *at, struct task_struct *task, struct dentry *dentry, struct vfsmount *vfs)
 {
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	u32 n = walk_path((u64)dentry, (u64)vfs, (u64)BPF_CORE_READ(fs, root.dentry), (u64)BPF_CORE_READ(fs, root.mnt), *at);
 
-	return append_path(data, at, dentry, vfs, BPF_CORE_READ(fs, root.dentry), BPF_CORE_READ(fs, root.mnt));
+	*at += n;
+	return n;
 }
 
 /* The overlay's inode is followed by the dentry in the upper (writable) layer, NULL while the image's file is used. */
@@ -720,6 +725,30 @@ static __always_inline u64 address_subject(const struct address *a)
 static __always_inline u32 device_of(struct inode *inode)
 {
 	return BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+static __always_inline void send_kernel(void *ring, struct task_struct *task, u64 cgroup, u16 kind, u32 call, long ret,
+					u64 value, u64 size_bytes, u32 target_pid, u64 text, bool user_text)
+{
+	u64 at = sizeof(struct kernel_record);
+	struct kernel_record *r;
+	struct scratch *s = take_scratch(0);
+
+	if (!s) {
+		count_loss(kind);
+		return;
+	}
+	r = &s->kernel;
+	__builtin_memset((void *)r + sizeof(r->head), 0, sizeof(*r) - sizeof(r->head));
+	fill_head(&r->head, task, cgroup, kind);
+	r->head.result = ret < 0 ? ret : 0;
+	r->operation = call;
+	r->value = value;
+	r->size_bytes = size_bytes;
+	r->target_pid = target_pid;
+	if (text)
+		r->text_bytes = append_text(s, &at, 512, (void *)text, user_text);
+	send(s, ring, at);
 }
 
 #endif

@@ -55,15 +55,18 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
 BTF_STRUCT, BTF_ENUM, BTF_TYPEDEF, BTF_FUNC = 4, 6, 8, 12
 """Kinds of types, linux/btf.h."""
 
-_printed: deque[str] = deque(maxlen=400)
+_printed: deque[str] = deque(maxlen=100)
+# A verifier's log is up to 16 MB and its reason stands at the end. Pages that are never written cost nothing.
+_pages = mmap.mmap(-1, 16 << 20)
+_text = (ctypes.c_char * len(_pages)).from_buffer(_pages)
 
 
 @ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 def _print(_level: int, form: bytes, arguments: int) -> int:
     """Keep what libbpf says: it is the only place where the reason of a refusal stands."""
-    text = ctypes.create_string_buffer(4096)
-    _libc().vsnprintf(text, len(text), form, c_void_p(arguments))
-    _printed.append(text.value.decode(errors="replace").rstrip())
+    length = _libc().vsnprintf(ctypes.byref(_text), len(_text), form, c_void_p(arguments))
+    end = min(max(length, 0), len(_text) - 1)
+    _printed.append(_pages[max(end - 8000, 0) : end].decode(errors="replace").rstrip())
     return 0
 
 

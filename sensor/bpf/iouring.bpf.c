@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Requests that go through an io_uring make no system call of their own. This tracepoint sees each one after the kernel
+ * has copied and checked it.
+ */
+#include "seawall.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define IORING_OP_ACCEPT 13
+#define IORING_OP_CONNECT 16
+#define IORING_OP_OPENAT 18
+#define IORING_OP_OPENAT2 28
+#define IORING_OP_RENAMEAT 35
+#define IORING_OP_UNLINKAT 36
+#define IORING_OP_LINKAT 39
+#define IORING_OP_SYMLINKAT 38
+#define IORING_OP_MKDIRAT 37
+#define IORING_OP_SOCKET 45
+
+
+static __always_inline int on_request(struct io_kiocb *req)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 cgroup, at = sizeof(struct net_record);
+	u32 opcode = BPF_CORE_READ(req, opcode);
+	struct filename *name = NULL;
+	struct net_record *r;
+	struct scratch *s;
+	u64 flags = 0, from = 0;
+	u16 family = 0;
+
+	switch (opcode) {
+	case IORING_OP_OPENAT:
+	case IORING_OP_OPENAT2:
+		name = BPF_CORE_READ((struct io_open *)req, filename);
+		flags = BPF_CORE_READ((struct io_open *)req, how.flags);
+		break;
+	case IORING_OP_UNLINKAT:
+		name = BPF_CORE_READ((struct io_unlink *)req, filename);
+		break;
+	case IORING_OP_RENAMEAT:
+		name = BPF_CORE_READ((struct io_rename *)req, oldpath);
+		break;
+	case IORING_OP_LINKAT:
+	case IORING_OP_SYMLINKAT:
+		name = BPF_CORE_READ((struct io_link *)req, oldpath);
+		break;
+	case IORING_OP_CONNECT:
+		from = (u64)BPF_CORE_READ((struct io_connect *)req, addr);
+		break;
+	case IORING_OP_ACCEPT:
+	case IORING_OP_MKDIRAT:
+	case IORING_OP_SOCKET:
+		break;
+	default:
+		return 0;	/* reads and writes go to descriptors whose opening was seen */
+	}
+	cgroup = cgroup_of(task);
+	if (!wanted(KIND_IO_URING, cgroup) || bpf_get_current_pid_tgid() >> 32 == options.self_pid)
+		return 0;
+	s = take_scratch(0);
+	if (!s) {
+		count_loss(KIND_IO_URING);
+		return 0;
+	}
+	r = &s->net;
+	__builtin_memset((void *)r + sizeof(r->head), 0, sizeof(*r) - sizeof(r->head));
+	fill_head(&r->head, task, cgroup, KIND_IO_URING);
+	r->protocol = opcode;
+	r->sent_bytes = flags;
+	if (from) {
+		bpf_probe_read_user(&family, sizeof(family), (void *)from);
+		r->peer.family = family;
+		bpf_probe_read_user(&r->peer.port, 2, (void *)(from + 2));
+		r->peer.port = bpf_ntohs(r->peer.port);
+		if (family == 2)
+			bpf_probe_read_user(r->peer.bytes, 4, (void *)(from + 4));
+		else if (family == 10)
+			bpf_probe_read_user(r->peer.bytes, 16, (void *)(from + 8));
+	}
+	if (name)
+		r->path_bytes = append_text(s, &at, 1024, BPF_CORE_READ(name, name), false);
+	send(s, &event_ring, at);
+	return 0;
+}
+
+/* Since 6.3. */
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_submit_req, struct io_kiocb *req)
+{
+	return on_request(req);
+}
+
+/* 5.16 to 6.2: the same under its older name. Before 5.16 it does not carry the request. */
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(on_submit_sqe, struct io_kiocb *req, bool force_nonblock)
+{
+	return on_request(req);
+}

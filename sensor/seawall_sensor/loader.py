@@ -1,0 +1,293 @@
+"""The programs of the sensor: which of them this kernel takes, loaded together with shared maps, attached, detached.
+
+Every hook is tried on its own terms: one that the kernel does not have is left out and named, the rest go on. The reader
+of the missing names (`check`, the heartbeat) says in words what that costs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seawall.domain.errors import ConfigError
+from seawall_sensor.calls import HANDLERS, call_table
+from seawall_sensor.host import Host
+from seawall_sensor.libbpf import BpfError, BpfObject, Map, has_tracepoint, kernel_has_type
+from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind
+from seawall_sensor.ring import RingBuffer
+
+log = logging.getLogger(__name__)
+
+OBJECTS = ("process", "syscalls", "cgroups", "iouring", "lsm")
+
+PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
+    "on_sys_exit": frozenset(Kind) - {
+        Kind.EXEC, Kind.EXIT, Kind.FORK, Kind.DNS, Kind.UDP_SEND, Kind.SIGNAL, Kind.CGROUP, Kind.ENFORCED,
+    },
+    "on_exec": frozenset({Kind.EXEC}),
+    "on_exit": frozenset({Kind.EXIT}),
+    "on_fork": frozenset({Kind.FORK}),
+    "on_signal": frozenset({Kind.SIGNAL}),
+    "exit_open": frozenset({Kind.OPEN, Kind.READ, Kind.IN_USE}),
+    "exit_path": frozenset({Kind.RENAME, Kind.UNLINK, Kind.CHMOD, Kind.LINK}),
+    "exit_mount": frozenset({Kind.MOUNT}),
+    "exit_connect": frozenset({Kind.CONNECT, Kind.FLOW}),
+    "exit_accept": frozenset({Kind.ACCEPT}),
+    "exit_listen": frozenset({Kind.LISTEN}),
+    "exit_socket": frozenset({Kind.SOCKET}),
+    "exit_kernel": frozenset({
+        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.IO_URING, Kind.VM_WRITE,
+    }),
+    "exit_credentials": frozenset({Kind.CREDENTIALS}),
+    "on_module_load": frozenset({Kind.MODULE}),
+    "on_submit_req": frozenset({Kind.IO_URING}),
+    "on_submit_sqe": frozenset({Kind.IO_URING}),
+    "dns_questions": frozenset({Kind.DNS}),
+    "dns_answers": frozenset({Kind.DNS}),
+    "on_sendmsg4": frozenset({Kind.UDP_SEND}),
+    "on_sendmsg6": frozenset({Kind.UDP_SEND}),
+    "may_connect4": frozenset(),
+    "may_connect6": frozenset(),
+    "on_socket_state": frozenset({Kind.FLOW}),
+    "on_cgroup_mkdir": frozenset({Kind.CGROUP}),
+    "on_cgroup_rmdir": frozenset({Kind.CGROUP}),
+    "may_exec": frozenset(),
+}  # fmt: skip
+"""Program: the kinds of records that it gives. Those with none only enforce."""
+
+ENFORCING = frozenset({"may_connect4", "may_connect6", "may_exec"})
+
+ALTERNATIVES = {"on_submit_req": "on_submit_sqe", "on_submit_sqe": "on_submit_req"}
+"""The same hook under its name in other kernels: one of the two is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is set before the programs load.
+
+    `fold_s`: equal events within this time are counted, not sent (0 = all are sent). `flow_bytes`: connections that moved
+    less give no flow. Ring sizes are bytes, powers of two.
+    """
+
+    kinds: frozenset[Kind] = frozenset(Kind)
+    enforce: bool = False
+    fold_s: float = 5.0
+    flow_bytes: int = 16384
+    process_ring_bytes: int = 4 << 20
+    event_ring_bytes: int = 8 << 20
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What became of the programs. `missing` maps a program to the reason in the kernel's words."""
+
+    attached: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def blind_kinds(self) -> set[Kind]:
+        """Return the kinds of records that no attached program gives."""
+        seen: set[Kind] = set()
+        for program in self.attached:
+            if program == "on_sys_exit":
+                continue
+            seen |= PROGRAM_KINDS.get(program, frozenset())
+        wanted: set[Kind] = set()
+        for program in self.missing:
+            wanted |= PROGRAM_KINDS.get(program, frozenset())
+        return wanted - seen
+
+
+def objects_folder() -> Path:
+    """Return where the compiled programs lie.
+
+    Raises:
+        ConfigError: they were not built.
+    """
+    folder = Path(__file__).parent / "_bpf"
+    if not (folder / f"process.{platform.machine()}.bpf.o").is_file():
+        raise ConfigError(
+            f"the eBPF programs for {platform.machine()} are not in {folder}", hint="run `make sensor` in the source tree"
+        )
+    return folder
+
+
+class Programs:
+    """The loaded programs and their maps, from `start` to `close`."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self.host, self.options = host, options
+        self.hooks = Hooks()
+        self.maps: dict[str, Map] = {}
+        self._objects: dict[str, BpfObject] = {}
+        self._sections: dict[str, str] = {}
+        self._programs_by_object: dict[str, tuple[str, ...]] = {}
+        self._loaded: dict[str, tuple[str, ...]] = {}
+
+    def start(self) -> None:
+        """Load what the options need, then attach it, most important first.
+
+        Raises:
+            ConfigError: nothing can work here: no BTF, no privileges, or the kernel refuses the process programs.
+        """
+        if not kernel_has_type("task_struct"):
+            raise ConfigError(
+                "this kernel has no BTF (/sys/kernel/btf/vmlinux)", hint="CONFIG_DEBUG_INFO_BTF=y, Linux 5.8 or later"
+            )
+        folder = objects_folder()
+        for name in OBJECTS:
+            try:
+                self._load(name, folder)
+            except BpfError as error:
+                if name == "process":
+                    raise
+                log.debug("kernel refused", extra={"object": name, "log": error.log})
+                for program in self._programs_by_object.get(name, ()):
+                    if self._reason_against(program, self._sections[program]) is None:
+                        self.hooks.missing[program] = error.message
+        self._attach()
+
+    def _load(self, name: str, folder: Path) -> None:
+        found = BpfObject(folder / f"{name}.{platform.machine()}.bpf.o")
+        programs = found.programs()
+        self._programs_by_object[name] = tuple(programs)
+        self._sections.update(programs)
+        wanted = []
+        for program, section in programs.items():
+            reason = self._reason_against(program, section)
+            if reason is None:
+                wanted.append(program)
+            else:
+                found.leave_out(program)
+                if reason:
+                    self.hooks.missing[program] = reason
+        if not wanted:
+            found.close()
+            return
+        for shared in self.maps.values():
+            found.share(shared)
+        if not self.maps:
+            found.resize("process_ring", self.options.process_ring_bytes)
+            found.resize("event_ring", self.options.event_ring_bytes)
+        found.set_constants(".rodata.options", self._constants())
+        if found.has_map(".rodata.calls"):
+            found.set_constants(".rodata.calls", call_table())
+        try:
+            found.load()
+        except BpfError:
+            found.close()
+            raise
+        self._objects[name] = found
+        for shared_name in SHARED_MAPS:
+            if shared_name not in self.maps and found.has_map(shared_name):
+                self.maps[shared_name] = found.map(shared_name)
+        self._loaded[name] = tuple(wanted)
+
+    def _reason_against(self, program: str, section: str) -> str | None:
+        """Return why a program is left out: empty = not needed, None = it is not."""
+        if program in ENFORCING:
+            if not self.options.enforce:
+                return ""
+        elif not PROGRAM_KINDS[program] & self.options.kinds:
+            return ""
+        kind, _, target = section.partition("/")
+        if kind == "tp_btf" and not has_tracepoint(target):
+            if ALTERNATIVES.get(program) and has_tracepoint(self._target_of(ALTERNATIVES[program])):
+                return ""
+            return f"this kernel has no tracepoint {target}"
+        if kind.startswith("cgroup") and self.host.cgroup2 is None:
+            return "no cgroup v2 hierarchy is mounted"
+        if kind == "lsm" and not self.host.has_bpf_lsm():
+            return "bpf is not among the security modules (lsm= on the kernel's command line)"
+        return None
+
+    @staticmethod
+    def _target_of(program: str) -> str:
+        return {"on_submit_req": "io_uring_submit_req", "on_submit_sqe": "io_uring_submit_sqe"}[program]
+
+    def _constants(self) -> bytes:
+        mask = 0
+        for kind in self.options.kinds:
+            mask |= 1 << kind
+        if self.options.enforce:
+            mask |= 1 << Kind.ENFORCED
+        return OPTIONS.pack(
+            mask,
+            int(self.options.fold_s * 1e9),
+            self.options.flow_bytes,
+            os.getpid(),
+            self.host.mount_namespace,
+            self.host.cgroup_subsystem,
+            0,
+        )
+
+    def _attach(self) -> None:
+        syscalls = self._objects.get("syscalls")
+        if syscalls is not None and "on_sys_exit" in self._loaded["syscalls"]:
+            handlers = syscalls.map("handlers")
+            for program in self._loaded["syscalls"]:
+                for call in HANDLERS.get(program, ()):
+                    handlers[struct.pack("<I", call)] = struct.pack("<I", syscalls.program_fd(program))
+        for name, found in self._objects.items():
+            for program in self._loaded[name]:
+                if program in HANDLERS:
+                    continue
+                try:
+                    if self._sections[program].startswith("cgroup"):
+                        self._attach_cgroup(found, program)
+                    else:
+                        found.attach(program)
+                except BpfError as error:
+                    self.hooks.missing[program] = error.message
+                    if program == "on_exec":
+                        raise
+                else:
+                    self.hooks.attached.append(program)
+                    if program == "on_sys_exit":
+                        self.hooks.attached += [each for each in self._loaded[name] if each in HANDLERS]
+
+    def _attach_cgroup(self, found: BpfObject, program: str) -> None:
+        fd = os.open(self.host.cgroup2 or "/", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            found.attach(program, cgroup_fd=fd)
+        finally:
+            os.close(fd)
+
+    def ring(self, name: str) -> RingBuffer:
+        """Return the reader of `process_ring` or `event_ring`."""
+        found = self.maps[name]
+        return RingBuffer(found.fd, found.max_entries)
+
+    def losses(self) -> dict[tuple[str, int], int]:
+        """Return what could not be sent since the start: (stage, kind) to number; stage is "ring" or "shed"."""
+        found: dict[tuple[str, int], int] = {}
+        for index in range(2 * KINDS):
+            values = self.maps["losses"].get(struct.pack("<I", index), per_cpu=True)
+            total = sum(value for (value,) in struct.iter_unpack("<Q", values or b""))
+            if total:
+                found["shed" if index >= KINDS else "ring", index % KINDS] = total
+        return found
+
+    def control(self, *, shed: frozenset[Kind] = frozenset(), enforcing: bool = False) -> None:
+        """Switch kinds off while running, and enforcement on."""
+        mask = 0
+        for kind in shed:
+            mask |= 1 << kind
+        self.maps["control"][struct.pack("<I", 0)] = CONTROL.pack(mask, enforcing, 0)
+
+    def close(self) -> None:
+        """Detach and unload everything."""
+        for found in reversed(self._objects.values()):
+            found.close()
+        self._objects.clear()
+
+
+SHARED_MAPS = (
+    "process_ring", "event_ring", "control", "losses", "cgroup_kinds", "folds", "scratches", "sensitive_names",
+    "sensitive_folders", "socket_owners", "known_credentials", "policies", "listed_names", "blocked_networks",
+    "used_files",
+)  # fmt: skip
+"""Maps that every object declares (seawall.h); the first object makes them, the others use them."""

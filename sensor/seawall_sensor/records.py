@@ -1,0 +1,195 @@
+"""The records of `sensor/bpf/seawall.h`: layouts and constants. `tests/sensor/test_layout.py` compares them with BTF."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """`enum kind`: what a record is; also the bit that switches it."""
+
+    EXEC = 1
+    EXIT = 2
+    FORK = 3
+    OPEN = 4
+    RENAME = 5
+    UNLINK = 6
+    CHMOD = 7
+    LINK = 8
+    MOUNT = 9
+    CONNECT = 10
+    ACCEPT = 11
+    LISTEN = 12
+    UDP_SEND = 13
+    DNS = 14
+    SOCKET = 15
+    PTRACE = 16
+    NAMESPACE = 17
+    CREDENTIALS = 18
+    MODULE = 19
+    BPF = 20
+    IO_URING = 21
+    SIGNAL = 22
+    VM_WRITE = 23
+    CGROUP = 24
+    IN_USE = 25
+    ENFORCED = 26
+    FLOW = 27
+    READ = 28
+
+
+KINDS = 32
+
+ORIGINS = ("", "image", "upper", "memfd", "tmpfs", "bind", "host")
+"""`enum origin`, in the words of `Process.origin`."""
+
+DRIFTED = frozenset({2, 3, 4, 5})
+"""Origins of a file that was not in the image."""
+
+EXE_DELETED, EXE_GAINED, EXE_SCRIPT, EXE_ARGS_CUT, EXE_ENV_CUT = 1, 2, 4, 8, 16
+OPEN_WRITES, OPEN_CREATED = 1 << 30, 1 << 31
+"""Set in `flags` of a file record beside open(2)'s own."""
+
+STDIO = {0: "closed", 1: "pipe", 4: "file", 6: "file", 8: "file", 12: "unix", 13: "null", 14: "socket", 15: "tty"}
+"""`stdio` of an exec record, in the words of `ProcessExec.stdio`."""
+
+OPTIONS = struct.Struct("<QQQIIiI")
+"""`struct options`: kinds, fold_ns, flow_bytes, self_pid, host_mnt_ns, cgroup_subsystem."""
+
+CONTROL = struct.Struct("<QII")
+"""`struct control`: shed, enforcing."""
+
+POLICY = struct.Struct("<IBBBB")
+NETWORK_KEY = struct.Struct("<IIH16sH")
+LISTED_KEY = struct.Struct("<I28s")
+
+HEAD = struct.Struct("<4Q9Ii2HI16s")
+EXEC = struct.Struct("<2Q2q5Ii2I2B3sB5H16s2H16sI")
+ANCESTOR = struct.Struct("<Q2I16s")
+EXIT = struct.Struct("<Q2I")
+FILE = struct.Struct("<Q4I5H2BI")
+NET = struct.Struct("<3Q16s2H16s2H2HI")
+KERNEL = struct.Struct("<3Q3I2HQ")
+DNS = struct.Struct("<16s2H6H")
+
+EXEC_BYTES = HEAD.size + EXEC.size + 8 * ANCESTOR.size
+
+
+class Head(NamedTuple):
+    """`struct head`."""
+
+    ts_ns: int
+    start_ns: int
+    cgroup: int
+    caps: int
+    pid: int
+    tid: int
+    ppid: int
+    uid: int
+    euid: int
+    gid: int
+    mnt_ns: int
+    user_ns: int
+    count: int
+    result: int
+    kind: int
+    cpu: int
+    size: int
+    comm: bytes
+
+
+class Exec(NamedTuple):
+    """What `struct exec_record` has after its head, without the ancestors."""
+
+    inode: int
+    size_bytes: int
+    mtime_s: int
+    ctime_s: int
+    mtime_ns: int
+    ctime_ns: int
+    device: int
+    mode: int
+    session: int
+    loginuid: int
+    ns_pid: int
+    previous_uid: int
+    origin: int
+    flags: int
+    stdio: bytes
+    ancestors: int
+    path_bytes: int
+    cwd_bytes: int
+    asked_bytes: int
+    args_bytes: int
+    env_bytes: int
+    peer: bytes
+    peer_family: int
+    peer_port: int
+    tty: bytes
+    unused: int
+
+
+class File(NamedTuple):
+    """What `struct file_record` has after its head. Texts follow: path, asked, target, cwd, target_cwd."""
+
+    inode: int
+    device: int
+    flags: int
+    mode: int
+    previous_mode: int
+    path_bytes: int
+    asked_bytes: int
+    target_bytes: int
+    cwd_bytes: int
+    target_cwd_bytes: int
+    origin: int
+    operation: int
+    filesystem: int
+
+
+class Net(NamedTuple):
+    """What `struct net_record` has after its head. The path of a unix socket follows."""
+
+    sent_bytes: int
+    received_bytes: int
+    duration_ns: int
+    peer: bytes
+    peer_family: int
+    peer_port: int
+    local: bytes
+    local_family: int
+    local_port: int
+    protocol: int
+    path_bytes: int
+    unused: int
+
+
+class Kernel(NamedTuple):
+    """What `struct kernel_record` has after its head. A text follows."""
+
+    value: int
+    size_bytes: int
+    previous_caps: int
+    target_pid: int
+    previous_uid: int
+    previous_euid: int
+    operation: int
+    text_bytes: int
+    target_cgroup: int
+
+
+def text(raw: bytes) -> str:
+    """Return what stands before the first NUL."""
+    return raw.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def path(raw: bytes) -> str:
+    """Return the absolute path of components that come last first, each ending in NUL."""
+    parts = raw.split(b"\0")
+    if parts and not parts[-1]:
+        parts.pop()
+    if len(parts) == 1 and parts[0].startswith(b"memfd:"):
+        return parts[0].decode("utf-8", "replace")
+    return "/" + b"/".join(reversed(parts)).decode("utf-8", "replace")
