@@ -149,7 +149,7 @@ static __always_inline int judge(struct address *peer, u16 protocol)
 	r = bpf_ringbuf_reserve(&event_ring, sizeof(*r), 0);
 	if (r) {
 		__builtin_memset(r, 0, sizeof(*r));
-		fill_head(&r->head, task, cgroup, KIND_ENFORCED);
+		fill_head(&r->head, task, cgroup, KIND_BLOCKED);
 		r->head.size = sizeof(*r);
 		r->head.result = policy->network;
 		r->sent_bytes = policy->id;
@@ -157,7 +157,7 @@ static __always_inline int judge(struct address *peer, u16 protocol)
 		r->protocol = protocol;
 		bpf_ringbuf_submit(r, wakeup_flags(&event_ring));
 	} else {
-		count_loss(KIND_ENFORCED);
+		count_loss(KIND_BLOCKED);
 	}
 	return policy->network == ACTION_AUDIT ? ALLOW : DENY;
 }

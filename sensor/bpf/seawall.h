@@ -43,6 +43,7 @@ enum kind {
 	KIND_ENFORCED = 26,
 	KIND_FLOW = 27,
 	KIND_READ = 28,
+	KIND_BLOCKED = 29,	/* a peer, by policy: a net_record; KIND_ENFORCED is an exec, a file_record */
 	KINDS = 32,
 };
 

@@ -26,7 +26,7 @@ OBJECTS = ("process", "syscalls", "cgroups", "iouring", "lsm")
 
 PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_sys_exit": frozenset(Kind) - {
-        Kind.EXEC, Kind.EXIT, Kind.FORK, Kind.DNS, Kind.UDP_SEND, Kind.SIGNAL, Kind.CGROUP, Kind.ENFORCED,
+        Kind.EXEC, Kind.EXIT, Kind.FORK, Kind.DNS, Kind.UDP_SEND, Kind.SIGNAL, Kind.CGROUP, Kind.ENFORCED, Kind.BLOCKED,
     },
     "on_exec": frozenset({Kind.EXEC}),
     "on_exit": frozenset({Kind.EXIT}),
@@ -213,7 +213,7 @@ class Programs:
         for kind in self.options.kinds:
             mask |= 1 << kind
         if self.options.enforce:
-            mask |= 1 << Kind.ENFORCED
+            mask |= 1 << Kind.ENFORCED | 1 << Kind.BLOCKED
         return OPTIONS.pack(
             mask,
             int(self.options.fold_s * 1e9),

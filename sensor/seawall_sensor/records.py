@@ -38,6 +38,7 @@ class Kind(IntEnum):
     ENFORCED = 26
     FLOW = 27
     READ = 28
+    BLOCKED = 29
 
 
 KINDS = 32

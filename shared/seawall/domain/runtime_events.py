@@ -177,6 +177,8 @@ class RuntimeEvent(
     """How many equal events the kernel folded into this one; `ts_ns` is the first one's."""
     cpu: int = -1
     """Processor that reported it; -1 = not said."""
+    result: int = 0
+    """0 = it was done; else the errno (positive) that the kernel refused it with: an attempt."""
 
     @property
     def id(self) -> str:

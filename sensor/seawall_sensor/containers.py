@@ -1,0 +1,344 @@
+"""Which container a cgroup is, and what the runtime says of it.
+
+The id stands in the cgroup's path for every runtime (containerd, CRI-O, Docker, podman; cgroup v1 and v2, systemd or
+not). Name, image, mounts and capabilities come from the runtime's own state on disk: read only, no socket, no daemon
+asked. Where cgroups are switched off the id comes from the monitor process above the container (conmon, shim).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import logging
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from seawall.domain.runtime_events import CAPABILITIES, ContainerContext
+from seawall_sensor.host import Host, read_text
+from seawall_sensor.processes import Entry, ProcessCache
+
+log = logging.getLogger(__name__)
+
+_ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?=\.scope|\.service|/|$)")
+_MONITOR = re.compile(r"(?:conmon|crio-conmon|supervisor)-")
+_RUNTIMES = (
+    ("cri-containerd", "containerd"), ("containerd", "containerd"), ("crio", "cri-o"), ("docker", "docker"),
+    ("libpod", "podman"), ("kubepods", "containerd"),
+)  # fmt: skip
+_MONITOR_ARGUMENT = {"conmon": "-c", "containerd-shim": "-id", "containerd-shim-runc-v2": "-id"}
+
+
+def container_id(path: str) -> str:
+    """Return the container id in a cgroup's path, of the innermost container; empty when it is none.
+
+    A pod's own cgroup, a monitor's and anything of the node's give nothing.
+    """
+    found = ""
+    for match in _ID.finditer(path):
+        before = path[: match.start(1)].rpartition("/")[2]
+        if not _MONITOR.search(before):
+            found = match[1]
+    return found
+
+
+def runtime_of(path: str) -> str:
+    """Return the runtime by the words in a cgroup's path: containerd, cri-o, docker or podman; empty when not known."""
+    for word, runtime in _RUNTIMES:
+        if word in path:
+            return runtime
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount that the runtime made from the node."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(slots=True)
+class Container:
+    """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process."""
+
+    context: ContainerContext
+    cgroup: int = 0
+    path: str = ""
+    first_pid: int = 0
+    mounts: tuple[Mount, ...] = ()
+    complete: bool = False
+    announced: bool = False
+    gone: bool = False
+    exit_code: int = -1
+    processes: int = 0
+    cgroups: set[int] = field(default_factory=set)
+
+
+class ContainerIndex:
+    """Containers by cgroup. `on_host_cgroup` is called for every cgroup found to be the node's own."""
+
+    def __init__(
+        self,
+        host: Host,
+        processes: ProcessCache,
+        *,
+        root: str = "/",
+        on_host_cgroup: Callable[[int], None] = lambda _cgroup: None,
+        limit: int = 4096,
+    ) -> None:
+        self._host, self._processes, self._root, self._limit = host, processes, root.rstrip("/"), limit
+        self._on_host_cgroup = on_host_cgroup
+        self._paths: OrderedDict[int, str] = OrderedDict()
+        self._by_cgroup: dict[int, Container | None] = {}
+        self._by_namespace: dict[int, Container | None] = {}
+        self.by_id: OrderedDict[str, Container] = OrderedDict()
+
+    def scan(self) -> None:
+        """Learn the cgroups that are there."""
+        base = self._host.cgroup_root
+        for folder, _, _ in os.walk(base):
+            with contextlib.suppress(OSError):
+                self.learn(os.stat(folder).st_ino, folder[len(base) :] or "/")
+
+    def learn(self, cgroup: int, path: str) -> None:
+        """Take in a cgroup's path: from a scan or from the kernel's own announcement."""
+        self._paths[cgroup] = path
+        while len(self._paths) > 4 * self._limit:
+            old, _ = self._paths.popitem(last=False)
+            self._by_cgroup.pop(old, None)
+        self._by_cgroup.pop(cgroup, None)
+        if not container_id(path):
+            self._on_host_cgroup(cgroup)
+
+    def forget(self, cgroup: int) -> Container | None:
+        """A cgroup was removed: return the container that ended with it, if it was its last."""
+        self._paths.pop(cgroup, None)
+        container = self._by_cgroup.pop(cgroup, None)
+        if container is None:
+            return None
+        container.cgroups.discard(cgroup)
+        if container.cgroups or container.gone:
+            return None
+        container.gone = True
+        return container
+
+    def find(self, cgroup: int, entry: Entry) -> Container | None:
+        """Return the container of a process, None for the node's own."""
+        try:
+            found = self._by_cgroup[cgroup]
+        except KeyError:
+            found = self._by_cgroup[cgroup] = self._look_up(cgroup, entry.pid)
+        if found is None and entry.mnt_ns and entry.mnt_ns != self._host.mount_namespace:
+            return self._by_monitor(entry)
+        return found
+
+    def _look_up(self, cgroup: int, pid: int) -> Container | None:
+        path = self._paths.get(cgroup)
+        if path is None:
+            path = self._path_of(pid)
+            if path is None:
+                self.scan()
+                path = self._paths.get(cgroup)
+            if path is None:
+                return None
+            self.learn(cgroup, path)
+        identity = container_id(path)
+        if not identity:
+            return None
+        container = self._container(identity, path)
+        container.cgroup = cgroup
+        container.cgroups.add(cgroup)
+        return container
+
+    def _path_of(self, pid: int) -> str | None:
+        for line in read_text(f"{self._host.proc}/{pid}/cgroup").splitlines():
+            number, _, rest = line.partition(":")
+            if number == str(self._host.hierarchy):
+                return rest.partition(":")[2]
+        return None
+
+    def _by_monitor(self, entry: Entry) -> Container | None:
+        if entry.mnt_ns in self._by_namespace:
+            return self._by_namespace[entry.mnt_ns]
+        found = None
+        for above in self._processes.ancestors(entry):
+            flag = _MONITOR_ARGUMENT.get(above.name)
+            if flag is None:
+                continue
+            # An ancestor keeps 16 arguments; the monitor's id stands among the first.
+            whole = self._processes.peek(above.pid)
+            args = whole.args if whole is not None else above.args
+            if flag in args[:-1]:
+                identity = args[args.index(flag) + 1]
+                if re.fullmatch(r"[0-9a-f]{64}", identity):
+                    found = self._container(identity, "libpod" if above.name == "conmon" else "")
+            break
+        if found is not None or len(self._by_namespace) < self._limit:
+            self._by_namespace[entry.mnt_ns] = found
+        return found
+
+    def _container(self, identity: str, path: str) -> Container:
+        container = self.by_id.get(identity)
+        if container is None:
+            container = Container(ContainerContext(identity, runtime=runtime_of(path)), path=path)
+            self.by_id[identity] = container
+            self.complete(container)
+            while len(self.by_id) > self._limit:
+                self.by_id.popitem(last=False)
+        return container
+
+    def complete(self, container: Container) -> None:
+        """Look up what the runtime says, again when it did not say it yet."""
+        identity = container.context.id
+        known: dict[str, Any] = {}
+        try:
+            for source in (self._containers_storage, self._containerd, self._docker):
+                known = source(identity, container)
+                if known:
+                    break
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.debug("runtime state not readable", extra={"container": identity, "error": repr(error)[:200]})
+        if known:
+            container.context = msgspec.structs.replace(
+                container.context, **{name: value for name, value in known.items() if value}
+            )
+        container.complete = bool(container.context.image) and (
+            "kubepods" not in container.path or bool(container.context.pod)
+        )
+
+    # Where runtimes keep their state.
+
+    def _containers_storage(self, identity: str, container: Container) -> dict[str, Any]:
+        """podman and CRI-O: containers/storage's index, and the OCI specification in the container's folder."""
+        for store in self._stores():
+            for index in (
+                f"{store}/overlay-containers/containers.json",
+                f"{store}/overlay-containers/volatile-containers.json",
+            ):
+                for row in _json(index, []):
+                    if row.get("id") != identity:
+                        continue
+                    metadata = json.loads(row.get("metadata") or "{}")
+                    known = {
+                        "name": metadata.get("container-name") or (row.get("names") or [""])[0],
+                        "image": metadata.get("image-name", ""),
+                        "image_digest": self._digest_of(store, row.get("image", "")),
+                        "pod": metadata.get("pod-name", ""),
+                        "started_ns": 0,
+                        "runtime": "cri-o" if "pod-name" in metadata else "podman",
+                    }
+                    for state in (store, f"{self._root}/run/containers/storage", f"{self._root}/var/run/containers/storage"):
+                        spec = _json(f"{state}/overlay-containers/{identity}/userdata/config.json", {})
+                        if spec:
+                            known |= {key: value for key, value in self._from_spec(spec, container).items() if value}
+                            break
+                    return known
+        return {}
+
+    def _stores(self) -> list[str]:
+        return [
+            f"{self._root}/var/lib/containers/storage",
+            f"{self._root}/run/containers/storage",
+            *glob.glob(f"{self._root}/home/*/.local/share/containers/storage"),
+        ]
+
+    @staticmethod
+    def _digest_of(store: str, image: str) -> str:
+        for row in _json(f"{store}/overlay-images/images.json", []):
+            if row.get("id") == image:
+                return str(row.get("digest", ""))
+        return ""
+
+    def _containerd(self, identity: str, container: Container) -> dict[str, Any]:
+        for folder in glob.glob(f"{self._root}/run/containerd/io.containerd.runtime.v2.task/*/{identity}") + glob.glob(
+            f"{self._root}/run/k3s/containerd/io.containerd.runtime.v2.task/*/{identity}"
+        ):
+            spec = _json(f"{folder}/config.json", {})
+            if spec:
+                known = self._from_spec(spec, container)
+                if folder.split("/")[-2] == "moby":
+                    known |= {key: value for key, value in self._docker(identity, container).items() if value}
+                else:
+                    known["runtime"] = "containerd"
+                return known
+        return {}
+
+    def _docker(self, identity: str, container: Container) -> dict[str, Any]:
+        state = _json(f"{self._root}/var/lib/docker/containers/{identity}/config.v2.json", {})
+        if not state:
+            return {}
+        settings = state.get("Config") or {}
+        labels = settings.get("Labels") or {}
+        host = _json(f"{self._root}/var/lib/docker/containers/{identity}/hostconfig.json", {})
+        container.mounts = tuple(
+            Mount(str(mount.get("Source", "")), str(target), not mount.get("RW", True))
+            for target, mount in (state.get("MountPoints") or {}).items()
+        )
+        return {
+            "name": labels.get("io.kubernetes.container.name") or str(state.get("Name", "")).lstrip("/"),
+            "image": settings.get("Image", ""),
+            "labels": {str(key): str(value) for key, value in labels.items()},
+            "pod": labels.get("io.kubernetes.pod.name", ""),
+            "namespace": labels.get("io.kubernetes.pod.namespace", ""),
+            "pod_uid": labels.get("io.kubernetes.pod.uid", ""),
+            "privileged": bool(host.get("Privileged")),
+            "host_network": host.get("NetworkMode") == "host",
+            "host_pid": host.get("PidMode") == "host",
+            "runtime": "docker",
+        }
+
+    @staticmethod
+    def _from_spec(spec: dict[str, Any], container: Container) -> dict[str, Any]:
+        """What an OCI runtime specification says (config.md), with the annotations of containerd's and CRI-O's CRI."""
+        notes = spec.get("annotations") or {}
+
+        def note(*names: str) -> str:
+            return next((str(notes[name]) for name in names if notes.get(name)), "")
+
+        linux = spec.get("linux") or {}
+        namespaces = {each.get("type") for each in linux.get("namespaces") or []}
+        bounding = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
+        caps = 0
+        for name in bounding:
+            word = str(name).removeprefix("CAP_").lower()
+            if word in CAPABILITIES:
+                caps |= 1 << CAPABILITIES.index(word)
+        container.mounts = tuple(
+            Mount(str(mount["source"]), str(mount["destination"]), "ro" in (mount.get("options") or []))
+            for mount in spec.get("mounts") or []
+            if mount.get("type") in ("bind", None) or "bind" in str(mount.get("options"))
+            if str(mount.get("source", "")).startswith("/")
+        )
+        labels = {}
+        with contextlib.suppress(ValueError):
+            labels = json.loads(note("io.kubernetes.cri-o.Labels") or "{}")
+        return {
+            "name": note("io.kubernetes.cri.container-name", "io.kubernetes.container.name"),
+            "image": note("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"),
+            "pod": note("io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"),
+            "namespace": note("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"),
+            "pod_uid": note("io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"),
+            "labels": {str(key): str(value) for key, value in labels.items()},
+            "caps": caps,
+            # What the flag "privileged" does: every capability and nothing of /proc hidden.
+            "privileged": bool(caps >> CAPABILITIES.index("sys_module") & 1) and not linux.get("maskedPaths"),
+            "host_network": bool(namespaces) and "network" not in namespaces,
+            "host_pid": bool(namespaces) and "pid" not in namespaces,
+        }
+
+
+def _json(path: str, default: Any) -> Any:
+    raw = read_text(path)
+    if not raw:
+        return default
+    with contextlib.suppress(ValueError):
+        return json.loads(raw)
+    return default
