@@ -632,6 +632,12 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 			break;
 		dentry = parent;
 	}
+	if (off == at && (u64)dentry != root_dentry && at <= sizeof(s->bytes) - NAME_BYTES) {
+		/* A file mounted on nothing (a runtime's sealed copy of itself) has a name and no place. */
+		long n = bpf_probe_read_kernel_str(s->bytes + at, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+
+		return n > 0 && n <= NAME_BYTES ? n : 0;
+	}
 	return off - at;
 }
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-
 from seawall.domain.runtime_events import CAPABILITIES, ContainerContext
+
 from seawall_sensor.host import Host, read_text
 from seawall_sensor.processes import Entry, ProcessCache
 
@@ -130,6 +130,15 @@ class ContainerIndex:
         container.gone = True
         return container
 
+    def cgroup_of(self, pid: int) -> int:
+        """Return the number of a running process's cgroup; 0 when it is gone."""
+        path = self._path_of(pid)
+        if path is None:
+            return 0
+        with contextlib.suppress(OSError):
+            return os.stat(self._host.cgroup_root + path).st_ino
+        return 0
+
     def find(self, cgroup: int, entry: Entry) -> Container | None:
         """Return the container of a process, None for the node's own."""
         try:
@@ -235,7 +244,11 @@ class ContainerIndex:
                         "started_ns": 0,
                         "runtime": "cri-o" if "pod-name" in metadata else "podman",
                     }
-                    for state in (store, f"{self._root}/run/containers/storage", f"{self._root}/var/run/containers/storage"):
+                    for state in (
+                        store,
+                        f"{self._root}/run/containers/storage",
+                        f"{self._root}/var/run/containers/storage",
+                    ):
                         spec = _json(f"{state}/overlay-containers/{identity}/userdata/config.json", {})
                         if spec:
                             known |= {key: value for key, value in self._from_spec(spec, container).items() if value}

@@ -41,6 +41,7 @@ from seawall.domain.runtime_events import (
     Signal,
     UdpSend,
 )
+
 from seawall_sensor import dns, records, sensitive
 from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.files import script_of, script_origin
@@ -93,7 +94,7 @@ _URING = {13: "accept", 16: "connect", 18: "openat", 28: "openat2", 35: "renamea
           38: "symlinkat", 39: "linkat", 45: "socket"}  # fmt: skip
 _ACTIONS = {1: "audit", 2: "kill", 3: "block"}
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
-_RUNTIME_COMMS = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "exe", "runsc")
+_RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "runsc", "memfd:runc", "exe")
 
 Found = list[RuntimeEvent]
 
@@ -178,12 +179,10 @@ class Decoder:
 
     def _container(self, head: Head, entry: Entry) -> Container | None:
         container = self.containers.find(head.cgroup, entry)
-        if container is None or head.mnt_ns != self.host.mount_namespace:
-            return container
-        # The runtime's own process, already in the cgroup of the container that it is about to make.
-        parent = self.processes.peek(head.ppid)
-        names = (records.text(head.comm), parent.exe.rpartition("/")[2] if parent is not None else "")
-        return None if any(name.startswith(_RUNTIME_COMMS) or name.isdecimal() for name in names) else container
+        # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
+        if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
+            return None
+        return container
 
     def _base(self, head: Head, entry: Entry, container: Container | None) -> dict[str, Any]:
         self.seq += 1
@@ -196,7 +195,7 @@ class Decoder:
             "boot": self.host.boot,
             "seq": self.seq,
             "complete": container is None or container.complete,
-            "count": head.count,
+            "count": head.folded,
             "cpu": head.cpu,
             "result": -head.result if head.result < 0 else 0,
         }
@@ -228,6 +227,8 @@ class Decoder:
         entry = self.processes.executed(head, record, path, cwd, args, above)
         if not previous and (parent := self.processes.peek(head.ppid)) is not None:
             previous = parent.exe
+        if head.mnt_ns == self.host.mount_namespace:
+            entry.origin = entry.origin or "host"
         container = self._container(head, entry)
         if container is None:
             entry.origin = "host" if entry.origin in ("", "image", "upper", "bind", "tmpfs") else entry.origin
@@ -237,7 +238,7 @@ class Decoder:
             self._on_file_used(container, path, True)
         script = script_drift = None
         if record.flags & EXE_SCRIPT:
-            script = os.path.normpath(os.path.join(cwd, asked))  # noqa: PTH118 - a path of another file system
+            script = os.path.normpath(os.path.join(cwd, asked))
         elif container is not None:
             script = script_of(entry.exe, args, cwd)
         if script and container is not None:
@@ -325,9 +326,7 @@ class Decoder:
         record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
         entry, container = self._actor(head)
         found.append(
-            ProcessFork(
-                **self._base(head, entry, container), child_pid=record.target_pid, child_start_ns=record.value
-            )
+            ProcessFork(**self._base(head, entry, container), child_pid=record.target_pid, child_start_ns=record.value)
         )
 
     # Files.
@@ -410,7 +409,7 @@ class Decoder:
         container = self.containers.find(target.cgroup, target) if target.cgroup else None
         return target.pid, container.context.id if container is not None else ""
 
-    def _in_use(self, head: Head, data: bytes, offset: int, found: Found) -> None:
+    def _in_use(self, head: Head, data: bytes, offset: int, _found: Found) -> None:
         _, path, *_ = self._file(data, offset)
         _, container = self._actor(head)
         if container is not None:
@@ -493,9 +492,7 @@ class Decoder:
             )  # fmt: skip
         elif kind == Kind.LISTEN:
             family = "inet6" if record.local_family == 10 else "inet"
-            found.append(
-                Listen(**base, family=family, address=local, port=record.local_port, protocol=protocol)
-            )
+            found.append(Listen(**base, family=family, address=local, port=record.local_port, protocol=protocol))
         elif kind == Kind.UDP_SEND:
             found.append(UdpSend(**base, family=family, address=peer, port=record.peer_port))
         elif kind == Kind.FLOW:
@@ -562,7 +559,11 @@ class Decoder:
                 where = other.context.id if other is not None else ""
             found.append(
                 Signal(
-                    **base, signal=record.operation, target_pid=record.target_pid, target_exe=exe, target_container=where
+                    **base,
+                    signal=record.operation,
+                    target_pid=record.target_pid,
+                    target_exe=exe,
+                    target_container=where,
                 )
             )
         elif kind == Kind.CREDENTIALS:

@@ -37,7 +37,7 @@ class Message:
     truncated: bool = False
 
 
-class _Broken(Exception):  # noqa: N818 - a way out of the parser, never seen outside
+class _Broken(Exception):
     pass
 
 

@@ -7,7 +7,9 @@ import re
 
 from seawall_sensor.host import read_text
 
-_INTERPRETER = re.compile(r"^(?:(?:ba|da|a|z|k|mk|c|tc)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|nodejs|lua[\d.]*|pypy[\d.]*|deno|bun)$")
+_INTERPRETER = re.compile(
+    r"^(?:(?:ba|da|a|z|k|mk|c|tc)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|nodejs|lua[\d.]*|pypy[\d.]*|deno|bun)$"
+)
 _INLINE = frozenset({"-c", "-e", "-r", "-m", "-E", "--eval", "-p", "--print"})
 """Options after which the program stands in the arguments, not in a file."""
 _TMPFS, _OVERLAY = "tmpfs", "overlay"
@@ -58,5 +60,5 @@ def script_origin(proc: str, pid: int, path: str) -> str:
         if option.startswith("upperdir="):
             # lexists: links in the writable layer count as they are. The upper folder is on the node's side.
             inside = path[len(best.rstrip("/")) :]
-            return "upper" if os.path.lexists(option[len("upperdir=") :] + inside) else "image"  # noqa: PTH110 - lexists
+            return "upper" if os.path.lexists(option[len("upperdir=") :] + inside) else "image"
     return "image"

@@ -61,13 +61,15 @@ _pages = mmap.mmap(-1, 16 << 20)
 _text = (ctypes.c_char * len(_pages)).from_buffer(_pages)
 
 
-@ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 def _print(_level: int, form: bytes, arguments: int) -> int:
     """Keep what libbpf says: it is the only place where the reason of a refusal stands."""
     length = _libc().vsnprintf(ctypes.byref(_text), len(_text), form, c_void_p(arguments))
     end = min(max(length, 0), len(_text) - 1)
     _printed.append(_pages[max(end - 8000, 0) : end].decode(errors="replace").rstrip())
     return 0
+
+
+_PRINT = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)(_print)
 
 
 @cache
@@ -86,7 +88,7 @@ def _libbpf() -> ctypes.CDLL:
     for name, result, arguments in _SIGNATURES:
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    library.libbpf_set_print(ctypes.cast(_print, c_void_p))
+    library.libbpf_set_print(ctypes.cast(_PRINT, c_void_p))
     return library
 
 
@@ -140,7 +142,9 @@ class Map:
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         if len(key) != self.key_bytes or len(value) != self.value_bytes:
-            raise ValueError(f"{self.name}: {self.key_bytes} and {self.value_bytes} bytes, got {len(key)}, {len(value)}")
+            raise ValueError(
+                f"{self.name}: {self.key_bytes} and {self.value_bytes} bytes, got {len(key)}, {len(value)}"
+            )
         if _libbpf().bpf_map_update_elem(self.fd, key, value, 0):
             raise _failed(f"map {self.name}")
 
@@ -192,9 +196,7 @@ class BpfObject:
 
     def programs(self) -> dict[str, str]:
         """Name of every program: its section, such as `tp_btf/sys_exit`."""
-        return {
-            name: self._lib.bpf_program__section_name(program).decode() for name, program in self._programs.items()
-        }
+        return {name: self._lib.bpf_program__section_name(program).decode() for name, program in self._programs.items()}
 
     def has_map(self, name: str) -> bool:
         """Whether the object declares a map of that name."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seawall.domain.errors import ConfigError
+
 from seawall_sensor.calls import HANDLERS, call_table
 from seawall_sensor.host import Host
 from seawall_sensor.libbpf import BpfError, BpfObject, Map, has_tracepoint, kernel_has_type
@@ -110,7 +111,8 @@ def objects_folder() -> Path:
     folder = Path(__file__).parent / "_bpf"
     if not (folder / f"process.{platform.machine()}.bpf.o").is_file():
         raise ConfigError(
-            f"the eBPF programs for {platform.machine()} are not in {folder}", hint="run `make sensor` in the source tree"
+            f"the eBPF programs for {platform.machine()} are not in {folder}",
+            hint="run `make sensor` in the source tree",
         )
     return folder
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from seawall.domain.runtime_events import Ancestor, Process
+
 from seawall_sensor.host import read_text
 from seawall_sensor.records import ANCESTOR, EXE_ARGS_CUT, EXE_DELETED, ORIGINS, Exec, Head, text
 
@@ -78,7 +79,7 @@ class ProcessCache:
 
     def rebuild(self) -> None:
         """Read what runs already."""
-        for name in os.listdir(self._proc):  # noqa: PTH208 - one call for thousands of names
+        for name in os.listdir(self._proc):
             if name.isdecimal():
                 self._from_proc(int(name))
 

@@ -93,7 +93,7 @@ class Head(NamedTuple):
     gid: int
     mnt_ns: int
     user_ns: int
-    count: int
+    folded: int
     result: int
     kind: int
     cpu: int
@@ -193,4 +193,6 @@ def path(raw: bytes) -> str:
         parts.pop()
     if len(parts) == 1 and parts[0].startswith(b"memfd:"):
         return parts[0].decode("utf-8", "replace")
+    if parts and parts[-1] == b"/":
+        parts.pop()
     return "/" + b"/".join(reversed(parts)).decode("utf-8", "replace")

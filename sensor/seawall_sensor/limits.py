@@ -1,0 +1,50 @@
+"""What the sensor may use, and what it gives up first to stay within it."""
+
+from __future__ import annotations
+
+import time
+
+from seawall_sensor.host import read_text
+from seawall_sensor.records import Kind
+
+SHEDDING: tuple[frozenset[Kind], ...] = (
+    frozenset({Kind.IN_USE}),
+    frozenset({Kind.FLOW, Kind.ACCEPT, Kind.EXIT}),
+    frozenset({Kind.UNLINK, Kind.RENAME, Kind.CHMOD, Kind.LINK}),
+    frozenset({Kind.UDP_SEND, Kind.CONNECT, Kind.LISTEN}),
+    frozenset({Kind.OPEN, Kind.READ, Kind.DNS}),
+)
+"""Least important first. Execs, and what reaches into the kernel or other processes, are never given up."""
+
+_PAGE_BYTES = 4096
+
+
+class Limits:
+    """Watches the own CPU share and memory; `adjust` once a second says which kinds are off now."""
+
+    def __init__(self, cpu_share: float = 0.5, memory_bytes: int = 200 << 20) -> None:
+        self.allowed_cpu, self.allowed_bytes = cpu_share, memory_bytes
+        self.cpu_share = 0.0
+        self.level = 0
+        self._cpu, self._wall, self._calm = time.process_time(), time.monotonic(), 0
+
+    def adjust(self, ring_fill: float) -> frozenset[Kind]:
+        """Return the kinds to switch off. `ring_fill` is 0 to 1: how full the buffers are."""
+        cpu, wall = time.process_time(), time.monotonic()
+        if wall > self._wall:
+            share = (cpu - self._cpu) / (wall - self._wall)
+            self.cpu_share = 0.7 * self.cpu_share + 0.3 * share
+        self._cpu, self._wall = cpu, wall
+        if self.cpu_share > self.allowed_cpu or ring_fill > 0.6 or self._resident() > self.allowed_bytes:
+            self.level, self._calm = min(self.level + 1, len(SHEDDING)), 0
+        elif self.cpu_share < 0.7 * self.allowed_cpu and ring_fill < 0.2:
+            self._calm += 1
+            if self._calm >= 5 and self.level:
+                self.level, self._calm = self.level - 1, 0
+        return frozenset().union(*SHEDDING[: self.level])
+
+    @staticmethod
+    def _resident() -> int:
+        fields = read_text("/proc/self/statm").split()
+        # Pages of the rings are shared with the kernel and counted twice, because they are mapped twice.
+        return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if len(fields) > 2 else 0

@@ -1,0 +1,302 @@
+"""The running sensor: rings read in order of time, records decoded, analytics run, results handed to a sink."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import select
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from seawall.domain.alerts import Alert
+from seawall.domain.runtime_events import NO_PROCESS, Heartbeat, Loss, ProcessExec, RuntimeEvent
+
+from seawall_sensor import sensitive
+from seawall_sensor.containers import Container, ContainerIndex
+from seawall_sensor.decode import Decoder
+from seawall_sensor.host import Host
+from seawall_sensor.limits import Limits
+from seawall_sensor.loader import Options, Programs
+from seawall_sensor.processes import ProcessCache
+from seawall_sensor.records import KINDS, Kind
+from seawall_sensor.ring import RingBuffer
+
+log = logging.getLogger(__name__)
+
+HOST_QUIET = frozenset({Kind.IN_USE, Kind.ACCEPT, Kind.FLOW})
+"""Kinds that the node's own processes do not send."""
+
+EVENT_CLASSES: dict[Kind, str] = {
+    Kind.EXEC: "exec", Kind.EXIT: "exec", Kind.FORK: "exec", Kind.OPEN: "file", Kind.READ: "file", Kind.RENAME: "file",
+    Kind.UNLINK: "file", Kind.CHMOD: "file", Kind.LINK: "file", Kind.MOUNT: "kernel", Kind.IN_USE: "inventory",
+    Kind.DNS: "dns", Kind.CONNECT: "network", Kind.ACCEPT: "network", Kind.LISTEN: "network", Kind.UDP_SEND: "network",
+    Kind.FLOW: "network", Kind.SOCKET: "network",
+}  # fmt: skip
+"""Kind of record: class in a `Loss`; the others are of class kernel."""
+
+HEARTBEAT_S = 60.0
+_POLL_S = 0.05
+_TIMESTAMP = struct.Struct("<Q")
+
+
+class Judge(Protocol):
+    """What runs the analytics: `seawall.detection.engine.Engine`."""
+
+    def process(self, event: Any) -> Any:
+        """Return the alerts of one event."""
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def event(self, event: RuntimeEvent) -> None:
+        """Take one event (losses and heartbeats among them)."""
+
+    def alert(self, alert: Alert, event: RuntimeEvent) -> None:
+        """Take one alert and the event that raised it."""
+
+    def flush(self) -> None:
+        """Hand over what was taken so far."""
+
+
+@dataclass(slots=True)
+class Status:
+    """Figures for the heartbeat, `/metrics` and the final report."""
+
+    state: str = "starting"
+    started: float = field(default_factory=time.monotonic)
+    events: int = 0
+    alerts: int = 0
+    lost: int = 0
+    lag_s: float = 0.0
+    shed: tuple[str, ...] = ()
+
+
+class Sensor:
+    """Owns the programs from `start` to `close`; `run` works until `stop` is called."""
+
+    def __init__(
+        self,
+        host: Host,
+        options: Options,
+        sink: Sink,
+        judge: Judge | None,
+        *,
+        cluster: str = "",
+        version: str = "",
+        root: str = "/",
+        limits: Limits | None = None,
+        on_exec: Callable[[ProcessExec], list[RuntimeEvent]] = lambda _event: [],
+    ) -> None:
+        self.host, self.options, self.sink, self.judge = host, options, sink, judge
+        self.status = Status()
+        self.programs = Programs(host, options)
+        self.processes = ProcessCache()
+        self.containers = ContainerIndex(host, self.processes, root=root, on_host_cgroup=self._quieten)
+        self.decoder = Decoder(host, self.processes, self.containers, cluster=cluster, on_file_used=self._file_used)
+        self.limits = limits or Limits()
+        self._version, self._on_exec = version, on_exec
+        self._stopping = False
+        self._reported: dict[tuple[str, int], int] = {}
+        self._reported_ns = time.time_ns()
+        self._rings: tuple[RingBuffer, ...] = ()
+        self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
+        self.used: dict[str, tuple[set[str], set[str]]] = {}
+
+    def start(self) -> None:
+        """Load and attach; then say `ready`.
+
+        Raises:
+            ConfigError: this kernel or these privileges are not enough.
+        """
+        self.programs.start()
+        names, folders = self.programs.maps["sensitive_names"], self.programs.maps["sensitive_folders"]
+        for name, flags in sensitive.NAMES.items():
+            names[sensitive.key(name)] = struct.pack("<I", flags)
+        for name, flags in sensitive.FOLDERS.items():
+            folders[sensitive.key(name)] = struct.pack("<I", flags)
+        self.programs.control()
+        self._rings = (self.programs.ring("process_ring"), self.programs.ring("event_ring"))
+        self.containers.scan()
+        self.processes.rebuild()
+        self._take_running()
+        self.status.state = "degraded" if self.programs.hooks.blind_kinds() else "ready"
+        self._heartbeat("ready")
+
+    def _take_running(self) -> None:
+        """Join containers to the processes that run already, so they count as started before us."""
+        for entry in sorted(self.processes.running(), key=lambda entry: entry.start_ns):
+            cgroup = self.containers.cgroup_of(entry.pid)
+            if cgroup:
+                entry.cgroup = cgroup
+                container = self.containers.find(cgroup, entry)
+                if container is not None:
+                    container.announced = True
+                    container.first_pid = container.first_pid or entry.pid
+
+    def run(self) -> None:
+        """Read until `stop`; then read what still waits and report the losses."""
+        poll = select.epoll()
+        for ring in self._rings:
+            poll.register(ring.fd, select.EPOLLIN)
+        beat = second = time.monotonic()
+        while not self._stopping:
+            if not self._read_once():
+                self.sink.flush()
+                poll.poll(_POLL_S)
+            now = time.monotonic()
+            if now - second >= 1.0:
+                second = now
+                self._every_second()
+            if now - beat >= HEARTBEAT_S:
+                beat = now
+                self._heartbeat("ready" if self.status.state == "ready" else "degraded")
+        poll.close()
+
+    def stop(self, *_: object) -> None:
+        """Ask `run` to end; safe in a signal handler."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Read what waits, report the losses, detach."""
+        if self._rings:
+            for _ in range(64):
+                if not self._read_once():
+                    break
+            self._report_losses(final=True)
+            self.status.state = "stopping"
+            self._heartbeat("stopping")
+            for ring in self._rings:
+                ring.close()
+        self.programs.close()
+        self.sink.flush()
+
+    def _read_once(self) -> int:
+        """Read one batch of each ring, handle it in order of time; return how many records it had."""
+        (first, first_at), (second, second_at) = self._rings[0].read(), self._rings[1].read()
+        handle = self._handle
+        if not second_at:
+            for offset in first_at:
+                handle(first, offset)
+        elif not first_at:
+            for offset in second_at:
+                handle(second, offset)
+        else:
+            stamp = _TIMESTAMP.unpack_from
+            rows = [(stamp(first, at)[0], first, at) for at in first_at]
+            rows += [(stamp(second, at)[0], second, at) for at in second_at]
+            rows.sort(key=lambda row: row[0])
+            for _, data, offset in rows:
+                handle(data, offset)
+        return len(first_at) + len(second_at)
+
+    def _handle(self, data: bytes, offset: int) -> None:
+        try:
+            found = self.decoder.decode(data, offset)
+        except (ValueError, KeyError, IndexError, struct.error) as error:
+            self.decoder.malformed += 1
+            log.warning("record not decoded", extra={"error": repr(error)[:200]})
+            return
+        for event in found:
+            self._emit(event)
+            if type(event) is ProcessExec:
+                for more in self._on_exec(event):
+                    self._emit(more)
+
+    def _emit(self, event: RuntimeEvent) -> None:
+        self.status.events += 1
+        self.sink.event(event)
+        if self.judge is not None:
+            for alert in self.judge.process(event):
+                self.status.alerts += 1
+                self.sink.alert(alert, event)
+
+    def _every_second(self) -> None:
+        self.decoder.tick()
+        shed = self.limits.adjust(sum(ring.waiting() / ring.size_bytes for ring in self._rings) / len(self._rings))
+        names = tuple(sorted({EVENT_CLASSES.get(kind, "kernel") for kind in shed}))
+        if names != self.status.shed:
+            self.status.shed = names
+            self.programs.control(shed=shed)
+            self._heartbeat("degraded" if names else "ready")
+        self._report_losses()
+
+    def _report_losses(self, *, final: bool = False) -> None:
+        now = time.time_ns()
+        losses = self.programs.losses()
+        for (stage, kind), total in losses.items():
+            new = total - self._reported.get((stage, kind), 0)
+            if new > 0:
+                self._reported[stage, kind] = total
+                self.status.lost += new
+                self._loss(new, EVENT_CLASSES.get(Kind(kind), "kernel") if 0 < kind < KINDS else "", stage)
+        if self.decoder.malformed:
+            self.status.lost += self.decoder.malformed
+            self._loss(self.decoder.malformed, "", "decode")
+            self.decoder.malformed = 0
+        if final and not self.status.lost:
+            self._loss(0, "", "")
+        self._reported_ns = now
+
+    def _loss(self, number: int, event_class: str, stage: str) -> None:
+        self.decoder.seq += 1
+        self.sink.event(
+            Loss(
+                **self._own(),
+                lost=number,
+                event_class=event_class,
+                stage=stage,
+                since_ns=self._reported_ns,
+            )
+        )
+
+    def _own(self) -> dict[str, Any]:
+        return {
+            "ts_ns": time.time_ns(),
+            "process": NO_PROCESS,
+            "node": self.host.node,
+            "cluster": self.decoder.cluster,
+            "boot": self.host.boot,
+            "seq": self.decoder.seq,
+        }
+
+    def _heartbeat(self, state: str) -> None:
+        self.decoder.seq += 1
+        hooks = self.programs.hooks
+        self.sink.event(
+            Heartbeat(
+                **self._own(),
+                state=state,
+                version=self._version,
+                kernel=self.host.kernel,
+                hooks=tuple(hooks.attached),
+                missing=tuple(hooks.missing),
+                uptime_s=round(time.monotonic() - self.status.started, 3),
+                lag_s=self.status.lag_s,
+                events=self.status.events,
+                lost=self.status.lost,
+                rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                cpu_share=round(self.limits.cpu_share, 4),
+                shed=self.status.shed,
+            )
+        )
+        self.sink.flush()
+
+    def _quieten(self, cgroup: int) -> None:
+        found = self.programs.maps.get("cgroup_kinds")
+        if found is not None:
+            found[struct.pack("<Q", cgroup)] = struct.pack("<Q", self._host_mask)
+
+    def _file_used(self, container: Container, path: str, executed: bool) -> None:
+        identity = container.context.id
+        pair = self.used.get(identity)
+        if pair is None:
+            if len(self.used) > 1024:
+                self.used.pop(next(iter(self.used)))
+            pair = self.used[identity] = (set(), set())
+        paths = pair[0 if executed else 1]
+        if len(paths) < 8192:
+            paths.add(path)
