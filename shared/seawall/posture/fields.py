@@ -284,12 +284,17 @@ def _plain_runner(control: FieldControl) -> Run:
     if all(rule.on is not On.POD and not rule.inherit and "[*]" not in rule.field for rule in control.rules):
         return _container_runner(compiled)
 
+    heads = {rule.field: rule.field.split(".", 1)[0].removesuffix("[*]") for rule, _, _ in compiled}
+
     def on_workload(subject: Workload, _: object) -> list[Finding]:
         found: list[Finding] = []
         for rule, parts, inherited in compiled:
             if rule.linux_only and subject.windows:
                 continue
+            passes = rule.absent is Status.PASS
             if rule.on is On.POD:
+                if passes and heads[rule.field] not in subject.spec:
+                    continue
                 if "[*]" not in rule.field:
                     value = plain(subject.spec, parts)
                     if value is not MISSING or rule.absent is not Status.PASS:
@@ -301,6 +306,8 @@ def _plain_runner(control: FieldControl) -> Run:
             stand_in = plain(subject.spec, inherited) if inherited else MISSING
             for container in subject.containers:
                 if rule.on is not On.CONTAINER and not _concerns(rule.on, container):
+                    continue
+                if passes and not inherited and heads[rule.field] not in container.body:
                     continue
                 if "[*]" in rule.field:
                     for path, value in read(container.body, parts):
@@ -347,7 +354,7 @@ def _container_runner(compiled: list[tuple[Rule, tuple[str, ...], tuple[str, ...
             if rule.linux_only and subject.windows:
                 continue
             for container in subject.containers:
-                if some and not _concerns(rule.on, container):
+                if (absent_passes and parts[0] not in container.body) or (some and not _concerns(rule.on, container)):
                     continue
                 # The securityContext is at hand, unless it is of the wrong type.
                 value: Any = container.sc or container.body.get("securityContext") if in_context else container.body
