@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +14,7 @@ from seawall.adapters.sql import schema
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.store import SqlStore
+from seawall.detection.folding import fold
 from seawall.domain.alerts import Alert, Entity, EntityKind, Evidence, Incident
 from seawall.domain.errors import ConfigError
 from seawall.domain.findings import Finding, ImageReport
@@ -55,25 +55,6 @@ def alert(*events: Evidence, identifier: str = "alert-1") -> Alert:
         identifier, "AU-0001", "Exec", "alice ran sh", Severity.MEDIUM, ("T1609",), min(times), max(times), "audit",
         count=len(events), cluster="prod", evidence=events, entities=(Entity(EntityKind.USER, "alice", "prod"),),
     )  # fmt: skip
-
-
-def fold(alerts: Iterable[Alert]) -> list[Alert]:
-    """The least a fold does: one alert per id, all evidence once, first and last seen."""
-    folded: dict[str, Alert] = {}
-    for item in alerts:
-        old = folded.get(item.id)
-        if old is None:
-            folded[item.id] = item
-            continue
-        evidence = {entry.event_id: entry for entry in (*old.evidence, *item.evidence)}
-        folded[item.id] = replace(
-            old,
-            first_seen=min(old.first_seen, item.first_seen),
-            last_seen=max(old.last_seen, item.last_seen),
-            evidence=tuple(evidence[key] for key in sorted(evidence)),
-            count=len(evidence),
-        )
-    return list(folded.values())
 
 
 def test_migrations_give_the_tables_of_the_schema(store: SqlStore) -> None:

@@ -1,9 +1,8 @@
-"""Alerts: folded in one transaction, each event counted once."""
+"""Alerts: folded into what is stored, in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import from_document, insert_for, to_document
-from seawall.adapters.sql.schema import alert, alert_entity, alert_event
+from seawall.adapters.sql.schema import alert, alert_entity
 from seawall.domain.alerts import Alert, Entity
 from seawall.domain.severity import Severity
 from seawall.incidents.joining import entities_of
@@ -36,32 +35,12 @@ class SqlAlerts:
             stored = {item.id: item for item in self._read(connection, sorted(incoming), lock=True)}
             for identifier in sorted(incoming):
                 new, old = incoming[identifier], stored.get(identifier)
-                fresh = self._fresh_events(connection, new, known=old is not None)
-                if old is not None and not fresh:
-                    continue
                 merged = fold([old, new])[0] if old is not None else new
-                count = (old.count if old else 0) + len(fresh)
-                merged = replace(merged, count=max(count, 1))
+                if merged == old:
+                    continue
                 self._write(connection, merged)
-                if fresh:
-                    connection.execute(
-                        alert_event.insert(), [{"alert_id": identifier, "event_id": event} for event in fresh]
-                    )
                 changed.append(merged)
         return changed
-
-    def _fresh_events(self, connection: sa.Connection, item: Alert, *, known: bool) -> list[str]:
-        events = list(dict.fromkeys(f"{evidence.source}:{evidence.event_id}" for evidence in item.evidence))
-        if not known:
-            return events
-        seen: set[str] = set()
-        for start in range(0, len(events), _CHUNK):
-            chunk = events[start : start + _CHUNK]
-            query = sa.select(alert_event.c.event_id).where(
-                alert_event.c.alert_id == item.id, alert_event.c.event_id.in_(chunk)
-            )
-            seen.update(connection.scalars(query))
-        return [event for event in events if event not in seen]
 
     def _write(self, connection: sa.Connection, item: Alert) -> None:
         values = {

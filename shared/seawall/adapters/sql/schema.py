@@ -99,13 +99,6 @@ alert = sa.Table(
     sa.Index("alert_by_time", "last_seen", "first_seen"),
 )
 
-alert_event = sa.Table(
-    "alert_event",
-    metadata,
-    sa.Column("alert_id", sa.Text, sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("event_id", sa.Text, primary_key=True),
-)
-
 alert_entity = sa.Table(
     "alert_entity",
     metadata,

@@ -143,13 +143,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sensor", "boot_id", "first_seq"),
     )
     op.create_table(
-        "alert_event",
-        sa.Column("alert_id", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("alert_id", "event_id"),
-    )
-    op.create_table(
         "finding",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
