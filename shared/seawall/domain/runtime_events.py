@@ -222,6 +222,16 @@ class RuntimeEvent(
         return f"{self.node}:{self.process.ppid}:{start_ns}"
 
     @property
+    def session(self) -> int:
+        """Session id of the process; the process itself where none is known."""
+        return self.process.session or self.process.pid
+
+    @property
+    def command(self) -> str:
+        """The process's command line."""
+        return self.process.command_line
+
+    @property
     def subject(self) -> str:
         """What the event is about: the program, path, peer or name. Windows count different ones."""
         return self.process.name
