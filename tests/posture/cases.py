@@ -72,7 +72,7 @@ BREAKING: dict[str, dict[str, Any]] = {
     "WL-010": pod(sc_capabilities={"drop": ["NET_RAW"]}),
     "WL-011": pod(spec_hostPID=True),
     "WL-012": pod(spec_hostIPC=True),
-    "WL-013": pod(spec_hostNetwork=True),
+    "WL-013": pod(spec_hostNetwork=True, ports=None),  # the API server would bind its ports on the host
     "WL-014": pod(ports=[{"containerPort": 8080, "hostPort": 8080}]),
     "WL-015": pod(spec_volumes=[{"name": "v", "hostPath": {"path": "/data"}}]),
     "WL-019": pod(sc_readOnlyRootFilesystem=False),
