@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help fuzz sensor setup demo test lint lock bench clean package-azure package-aws package-gcp
+.PHONY: help fuzz sensor setup demo test lint lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -53,6 +53,9 @@ fuzz: setup ## atheris over every parser, a minute each: make fuzz ARGS="--secon
 
 sensor: ## compile the sensor's eBPF programs for x86_64 and arm64
 	@$(MAKE) --no-print-directory -C sensor/bpf
+
+package-%: setup ## the deployable function app of one cloud: azure, azure-sync, aws, gcp
+	@$(PY) functions/package.py $* $(ARGS)
 
 clean: ## remove what was built
 	@$(MAKE) --no-print-directory -C sensor/bpf clean

@@ -18,16 +18,36 @@ COMMON = [
     "3.11",
     "--quiet",
 ]
+APPS = {
+    "azure": ["azure"],
+    "azure-sync": ["azure", "defender-sync"],
+    "aws": ["aws"],
+    "gcp": ["gcp"],
+}
+"""Function app: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
 EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "dev"]
 
 
 def main() -> int:
-    """Write `dev.lock` (every extra) and `uv.lock` (the installer itself)."""
+    """Write `dev.lock` (every extra), `uv.lock` (the installer itself) and one lock per function app, of the same versions."""
     uv = str(Path(sys.executable).parent / "uv")
     extras = [word for extra in EXTRAS for word in ("--extra", extra)]
+    project = str(HERE.parent / "pyproject.toml")
+    apps = [
+        [
+            project,
+            *(word for extra in chosen for word in ("--extra", extra)),
+            "-c",
+            str(HERE / "dev.lock"),
+            "-o",
+            str(HERE / f"{app}.lock"),
+        ]
+        for app, chosen in APPS.items()
+    ]
     for arguments in (
-        [str(HERE.parent / "pyproject.toml"), *extras, "-o", str(HERE / "dev.lock")],
+        [project, *extras, "-o", str(HERE / "dev.lock")],
         [str(HERE / "uv.in"), "-o", str(HERE / "uv.lock")],
+        *apps,
     ):
         subprocess.run([uv, "pip", "compile", *COMMON, *arguments, *sys.argv[1:]], check=True)  # noqa: S603
     return 0

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from seawall.domain.errors import ConfigError, MissingExtra, NotFound, Unavailable
 from seawall.settings import Settings
 
+CLOUD_SCHEMES = ("abfs://", "abfss://", "az://", "s3://", "gs://", "gcs://")
+
 
 class Blobs(Protocol):
     """Objects by name; names are relative, with `/`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache as once
 from typing import TYPE_CHECKING
 
+from seawall.adapters.blobs import CLOUD_SCHEMES, Blobs, open_blobs
 from seawall.adapters.images.cache import FolderCache, UrlCache, open_cache
 from seawall.adapters.images.sources import Sources
+from seawall.domain.errors import RemoteError
 from seawall.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +44,26 @@ def open_sources(settings: Settings) -> Sources:
     return Sources(once(lambda: open_registry(settings)))
 
 
-def open_layer_cache(settings: Settings) -> FolderCache | UrlCache:
+def open_layer_cache(settings: Settings) -> FolderCache | UrlCache | BlobCache:
     """Return the layer cache of this deployment: `layers` below the blob store."""
-    return open_cache(f"{settings.effective_blob_url.rstrip('/')}/layers")
+    url = f"{settings.effective_blob_url.rstrip('/')}/layers"
+    return BlobCache(open_blobs(url, settings)) if url.startswith(CLOUD_SCHEMES) else open_cache(url)
+
+
+class BlobCache:
+    """The layer cache in a cloud's blob store; a store that does not answer costs the cache, not the scan."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def get(self, key: str) -> bytes | None:
+        """Return the record under `key`, or None."""
+        try:
+            return self._blobs.get(key)
+        except RemoteError:
+            return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep `value`."""
+        with contextlib.suppress(RemoteError):
+            self._blobs.put(key, value)
