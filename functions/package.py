@@ -28,11 +28,13 @@ UNUSED = (
 )  # fmt: skip
 """Of the command line, of development, of databases that we do not speak; no trigger imports them."""
 BOTOCORE_SERVICES = (
-    "sts", "s3", "sqs", "ecr", "eks", "kms", "securityhub", "secretsmanager", "kinesis", "logs", "iam",
-    "events", "sso", "sso-oidc", "signin",
+    "sts", "s3", "sqs", "ecr", "eks", "kms", "securityhub", "secretsmanager", "kinesis", "logs",
+    "sso", "sso-oidc", "signin",
 )  # fmt: skip
 """Service models that we call; the others are nine tenths of botocore."""
 
+LAMBDA_UNUSED = ("fastapi_offline/static/*.js", "fastapi_offline/static/*.css", "charset_normalizer")
+"""The pages at /docs (the OpenAPI document itself stays), and guesses of encodings that no API we call needs."""
 OWN = ("handlers.py", "main.py", "function_app.py")
 """Entry points stay as they are."""
 
@@ -46,12 +48,13 @@ class Target:
     packages: str
     platform: str
     limit_mb: float
+    unused: tuple[str, ...] = ()
 
 
 TARGETS = {
     "azure": Target("azure", "azure", ".python_packages/lib/site-packages", "x86_64-manylinux_2_28", 250),
     "azure-sync": Target("azure", "azure-sync", ".python_packages/lib/site-packages", "x86_64-manylinux_2_28", 600),
-    "aws": Target("aws", "aws", ".", "aarch64-manylinux_2_28", 60),
+    "aws": Target("aws", "aws", ".", "aarch64-manylinux_2_28", 60, LAMBDA_UNUSED),
     "gcp": Target("gcp", "gcp", "packages", "x86_64-manylinux_2_28", 250),
 }
 
@@ -101,7 +104,7 @@ def install(folder: Path, target: Target, platform: str) -> None:
         "-r", "requirements.txt", cwd=folder,
     )  # fmt: skip
     shutil.rmtree(folder / "wheels") if target.source == "aws" else None
-    for name in UNUSED:
+    for name in (*UNUSED, *target.unused):
         for found in list(place.glob(name)):
             shutil.rmtree(found) if found.is_dir() else found.unlink()
     for folder_name in ("tests", "test", "bin"):
