@@ -130,9 +130,6 @@ class DefenderSyncSettings(Section):
     endpoint: str = "https://graph.microsoft.com/v1.0"
     overlap_minutes: int = Field(default=10, ge=1)
     """How far each run looks back behind the last one."""
-    write_back: bool = False
-    """Comment our incident's page on the portal's incident; needs SecurityIncident.ReadWrite.All."""
-    console_url: str = ""
     ca_file: Path | None = None
 
 

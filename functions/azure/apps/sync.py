@@ -1,7 +1,7 @@
 """Sync back: what analysts decide in the Defender portal."""
 
 import azure.functions as func
-from apps.shell import started, traced
+from apps.shell import application, traced
 
 blueprint = func.Blueprint()
 
@@ -14,6 +14,6 @@ def sync_defender(timer: func.TimerRequest, context: func.Context) -> None:
         from seawall.adapters.azure.defender_sync import sync
         from seawall.settings import load_settings
 
-        sync(load_settings(), started()[0])
+        sync(load_settings(), application().store.incidents)
 
     traced("sync_defender", context, run)

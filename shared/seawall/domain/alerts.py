@@ -150,3 +150,7 @@ class Incident:
     """Why the severity is what it is."""
     links: tuple[EntityLink, ...] = ()
     """A small graph of the entities: the most telling edges, at most 60."""
+    classification: str = ""
+    """An analyst's: truePositive, falsePositive or informationalExpectedActivity; empty = none yet."""
+    owner: str = ""
+    """Whom an analyst's tool assigned it to."""

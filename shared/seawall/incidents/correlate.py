@@ -109,7 +109,13 @@ def with_state(incident: Incident, old: Incident | None) -> Incident:
         return replace(incident, seq=1)
     grown = not set(incident.alert_ids) <= set(old.alert_ids)
     status = ACTIVE if old.status == CLOSED and grown and not incident.merged_into else old.status
-    return replace(incident, status=status, seq=old.seq + (_told(incident, status) != _told(old, old.status)))
+    return replace(
+        incident,
+        status=status,
+        seq=old.seq + (_told(incident, status) != _told(old, old.status)),
+        classification=old.classification,
+        owner=old.owner,
+    )
 
 
 def _told(incident: Incident, status: str) -> tuple[object, ...]:

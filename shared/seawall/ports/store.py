@@ -142,6 +142,9 @@ class IncidentStore(Protocol):
     def set_status(self, id: str, status: str) -> Incident | None:  # noqa: A002
         """An analyst's decision: new, active or closed."""
 
+    def decide(self, id: str, *, status: str, classification: str, owner: str) -> Incident | None:  # noqa: A002
+        """Keep what an analyst decided elsewhere; empty texts leave what is there."""
+
 
 class AssessmentStore(Protocol):
     """Posture results, one row per control and object."""

@@ -78,11 +78,23 @@ class SqlIncidents:
 
     def set_status(self, id: str, status: str) -> Incident | None:  # noqa: A002 - the port's word
         """See the port."""
+        return self.decide(id, status=status)
+
+    def decide(self, id: str, *, status: str = "", classification: str = "", owner: str = "") -> Incident | None:  # noqa: A002 - the port's word
+        """See the port."""
         with self._db.write() as connection:
             old = self._read(connection, id, lock=True)
-            if old is None or old.status == status:
+            if old is None:
+                return None
+            decided = replace(
+                old,
+                status=status or old.status,
+                classification=classification or old.classification,
+                owner=owner or old.owner,
+            )
+            if decided == old:
                 return old
-            changed = replace(old, status=status, seq=old.seq + 1)
+            changed = replace(decided, seq=old.seq + 1)
             self._write(connection, changed)
         return changed
 
