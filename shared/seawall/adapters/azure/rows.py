@@ -29,7 +29,7 @@ DYNAMIC_BYTES = 16 * 1024
 CUSTOM_DETAILS_BYTES = 1900
 """The service allows 2 KB of JSON; the names of the details and the brackets take a part."""
 
-CUSTOM_DETAILS = ("IncidentKey", "Seq", "Cluster", "Namespace", "Pod", "Image", "Digest", "Node", "EvidenceCount")
+CUSTOM_DETAILS = ("IncidentKey", "Seq", "Status", "Cluster", "Namespace", "Pod", "Image", "EvidenceCount")
 """Columns that the rules show on an alert; `IncidentKey` and `Seq` lead back to us."""
 
 _SEVERITY = {
