@@ -186,9 +186,18 @@ def is_temporary(path: str) -> bool:
     return path.startswith(TEMPORARY)
 
 
+_TOOL_FOLDERS = frozenset(
+    {
+        ".", "..", ".venv", ".tox", ".nox", ".virtualenvs", ".pyenv", ".rbenv", ".rvm", ".nvm", ".volta", ".asdf", ".sdkman",
+        ".cargo", ".rustup", ".local", ".dotnet", ".gem", ".bun", ".deno", ".bin", ".vscode-server", ".yarn", ".pnpm",
+    }
+)  # fmt: skip
+"""Where language tools and their version managers put programs, `node_modules/.bin` and `.venv/bin` first."""
+
+
 def is_hidden(path: str) -> bool:
-    """Whether some part of the path begins with a dot (`.` and `..` aside)."""
-    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
+    """Whether some part of the path begins with a dot; folders of language tools do not count."""
+    return any(part.startswith(".") and part not in _TOOL_FOLDERS for part in path.split("/"))
 
 
 _URL = re.compile(
