@@ -9,11 +9,9 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from seawall.adapters.job_queues import CloudJobQueue
 from seawall.adapters.tracing import configure_logging, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
-from seawall.bootstrap import function_app
 from seawall.domain.errors import MalformedEvent
 from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
 
@@ -24,8 +22,10 @@ TRIES = 5
 
 
 @cache
-def started() -> tuple[Application, CloudJobQueue | None]:
+def started() -> tuple[Application, Any]:
     """The application of this process, made at the first event."""
+    from seawall.bootstrap import function_app
+
     return function_app()
 
 

@@ -14,11 +14,9 @@ from typing import Any
 import functions_framework
 from cloudevents.http import CloudEvent
 from flask import Request, Response
-from seawall.adapters.job_queues import CloudJobQueue
 from seawall.adapters.tracing import configure_logging, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
-from seawall.bootstrap import function_app
 from seawall.domain.errors import MalformedEvent
 from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
 
@@ -27,8 +25,10 @@ log = logging.getLogger("seawall.functions")
 
 
 @cache
-def started() -> tuple[Application, CloudJobQueue | None]:
+def started() -> tuple[Application, Any]:
     """The application of this process, made at the first event."""
+    from seawall.bootstrap import function_app
+
     return function_app()
 
 

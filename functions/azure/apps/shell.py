@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import azure.functions as func
-from seawall.adapters.job_queues import CloudJobQueue
 from seawall.adapters.tracing import TraceFilter, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
-from seawall.bootstrap import function_app
 from seawall.formats.cloudevents import CloudEvent, carrying, parse
 
 TRIES = 5
@@ -19,8 +18,10 @@ logging.getLogger("seawall").addFilter(TraceFilter())
 
 
 @cache
-def started() -> tuple[Application, CloudJobQueue | None]:
+def started() -> tuple[Application, Any]:
     """The application of this process, made at the first event."""
+    from seawall.bootstrap import function_app
+
     return function_app()
 
 

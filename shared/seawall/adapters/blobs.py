@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from seawall.domain.errors import ConfigError, MissingExtra, NotFound, Unavailable
-from seawall.settings import Settings
+
+if TYPE_CHECKING:
+    from seawall.settings import Settings
 
 CLOUD_SCHEMES = ("abfs://", "abfss://", "az://", "s3://", "gs://", "gcs://")
 

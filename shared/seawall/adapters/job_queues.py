@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from seawall.adapters.blobs import Blobs, open_blobs
 from seawall.domain.errors import ConfigError, MalformedEvent, MissingExtra, Unavailable
@@ -22,7 +22,9 @@ from seawall.formats.cloudevents import (
     CloudEvent,
     parse,
 )
-from seawall.settings import JobQueueSettings, Settings
+
+if TYPE_CHECKING:
+    from seawall.settings import JobQueueSettings, Settings
 
 NAMES = {
     IMAGE_PUSHED: "images",
