@@ -116,7 +116,7 @@ resource definition 'Microsoft.Authorization/policyDefinitions@2025-01-01' = [fo
                           prune: true
                           syncIntervalInSeconds: 600
                           postBuild: {
-                            substitute: '[union(parameters(\'sensorValues\'), createObject(\'cluster_name\', parameters(\'cluster\'), \'cluster_id\', parameters(\'clusterId\'), \'repository_tag\', parameters(\'repositoryTag\')))]'
+                            substitute: '[union(parameters(\'sensorValues\'), createObject(\'cluster_name\', parameters(\'cluster\'), \'cluster_id\', parameters(\'clusterId\'), \'repository_tag\', parameters(\'repositoryTag\'), \'repository_url\', parameters(\'repositoryUrl\')))]'
                           }
                         }
                       }
