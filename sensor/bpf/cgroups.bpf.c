@@ -22,7 +22,7 @@ static __always_inline void send_dns(struct __sk_buff *skb, struct address *serv
 	u64 cookie = bpf_get_socket_cookie(skb), cgroup;
 	struct task_struct *task;
 	struct dns_record *r;
-	struct head *asker;
+	struct head *asker, copy;
 	u64 length;
 
 	if (skb->len <= offset)
@@ -47,7 +47,9 @@ static __always_inline void send_dns(struct __sk_buff *skb, struct address *serv
 		fill_head(&r->head, task, cgroup, KIND_DNS);
 		if (r->head.pid == options.self_pid)
 			goto discard;
-		bpf_map_update_elem(&dns_askers, &cookie, &r->head, BPF_ANY);
+		/* From the stack: a map takes no value out of a ring's memory before 6.2. */
+		copy = r->head;
+		bpf_map_update_elem(&dns_askers, &cookie, &copy, BPF_ANY);
 	}
 	r->head.kind = KIND_DNS;
 	r->head.size = sizeof(*r);

@@ -211,7 +211,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	end = mm->arg_end;
 	r->args_bytes = 0;
 	r->env_bytes = 0;
-	if (end > start && at < sizeof(s->bytes) - 8192 - 4096) {
+	if (end > start && at < TEXT_END) {
 		u64 length = end - start;
 
 		if (end - start > 8191) {
@@ -221,14 +221,15 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		opaque(length);
 		length &= 8191;
 		opaque(at);
-		if (at < sizeof(s->bytes) - 8192 - 4096 && !bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
+		at &= TEXT_END - 1;
+		if (!bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
 			r->args_bytes = length;
 			at += length;
 		}
 	}
 	start = mm->env_start;
 	end = mm->env_end;
-	if (end > start) {
+	if (end > start && at < TEXT_END) {
 		u64 length = end - start;
 
 		if (end - start > 4095) {
@@ -238,7 +239,8 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		opaque(length);
 		length &= 4095;
 		opaque(at);
-		if (at < sizeof(s->bytes) - 4096 && !bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
+		at &= TEXT_END - 1;
+		if (!bpf_probe_read_user(s->bytes + at, length, (void *)start)) {
 			r->env_bytes = length;
 			at += length;
 		}

@@ -71,7 +71,8 @@ enum origin {
 #define REASON_LISTED 2
 #define REASON_NETWORK 3
 
-#define DATA_BYTES 16384
+#define DATA_BYTES 24576
+#define TEXT_END 16384	/* texts begin before this; a power of two, so that a mask proves it to every verifier */
 #define NAME_BYTES 256
 #define PATH_PARTS 40
 #define ANCESTORS 8
@@ -201,6 +202,12 @@ struct dns_record {
 	u16 unused[3];
 	u8 payload[DNS_BYTES];
 };
+
+_Static_assert(sizeof(struct exit_record) == 112, "layout is shared with records.py");
+_Static_assert(sizeof(struct file_record) == 136, "layout is shared with records.py");
+_Static_assert(sizeof(struct net_record) == 168, "layout is shared with records.py");
+_Static_assert(sizeof(struct kernel_record) == 144, "layout is shared with records.py");
+_Static_assert(__builtin_offsetof(struct dns_record, payload) == 128, "layout is shared with records.py");
 
 struct scratch {
 	union {
@@ -533,14 +540,14 @@ static __always_inline struct scratch *take_scratch(u32 which)
 static __always_inline void fill_head(struct head *h, struct task_struct *task, u64 cgroup, u16 kind)
 {
 	const struct cred *cred = BPF_CORE_READ(task, cred);
-	u64 id = bpf_get_current_pid_tgid();
 
 	h->ts_ns = bpf_ktime_get_boot_ns();
 	h->start_ns = start_of(task);
 	h->cgroup = cgroup;
 	h->caps = caps_of(cred);
-	h->pid = id >> 32;
-	h->tid = (u32)id;
+	/* From the task: programs of sockets have no helper for the current one's ids before 6.10. */
+	h->pid = BPF_CORE_READ(task, tgid);
+	h->tid = BPF_CORE_READ(task, pid);
 	h->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	h->uid = BPF_CORE_READ(cred, uid.val);
 	h->euid = BPF_CORE_READ(cred, euid.val);
@@ -552,7 +559,7 @@ static __always_inline void fill_head(struct head *h, struct task_struct *task, 
 	h->kind = kind;
 	h->cpu = bpf_get_smp_processor_id();
 	h->size = 0;
-	bpf_get_current_comm(h->comm, sizeof(h->comm));
+	bpf_probe_read_kernel_str(h->comm, sizeof(h->comm), task->comm);
 }
 
 /* Send the first `size` bytes, texts included, and give the scratch back. */
@@ -576,9 +583,10 @@ static __always_inline u32 append_text(struct scratch *s, u64 *at, u64 limit, co
 	u64 off = *at;
 	long n;
 
-	opaque(off);
-	if (!from || off > sizeof(s->bytes) - 4096)
+	if (!from || off >= TEXT_END)
 		return 0;
+	opaque(off);
+	off &= TEXT_END - 1;
 	n = user ? bpf_probe_read_user_str(s->bytes + off, limit, from)
 		 : bpf_probe_read_kernel_str(s->bytes + off, limit, from);
 	if (n <= 0 || n > 4096)
@@ -605,6 +613,8 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 		return 0;
 	for (int i = 0; i < PATH_PARTS; i++) {
 		struct dentry *parent, *top;
+		const unsigned char *name;
+		u64 place;
 		long n;
 
 		if (!dentry || ((u64)dentry == root_dentry && (u64)vfs == root_vfs))
@@ -621,10 +631,13 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 			vfs = (void *)((u64)above + mnt_offset);
 			continue;
 		}
-		opaque(off);
-		if (off > sizeof(s->bytes) - NAME_BYTES)
+		if (off >= TEXT_END)
 			break;
-		n = bpf_probe_read_kernel_str(s->bytes + off, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		name = BPF_CORE_READ(dentry, d_name.name);
+		place = off;
+		opaque(place);
+		place &= TEXT_END - 1;
+		n = bpf_probe_read_kernel_str(s->bytes + place, NAME_BYTES, name);
 		if (n <= 0 || n > NAME_BYTES)
 			break;
 		off += n;
@@ -632,10 +645,13 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 			break;
 		dentry = parent;
 	}
-	if (off == at && (u64)dentry != root_dentry && at <= sizeof(s->bytes) - NAME_BYTES) {
+	if (off == at && (u64)dentry != root_dentry && at < TEXT_END) {
 		/* A file mounted on nothing (a runtime's sealed copy of itself) has a name and no place. */
-		long n = bpf_probe_read_kernel_str(s->bytes + at, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+		long n;
 
+		opaque(at);
+		n = bpf_probe_read_kernel_str(s->bytes + (at & (TEXT_END - 1)), NAME_BYTES, name);
 		return n > 0 && n <= NAME_BYTES ? n : 0;
 	}
 	return off - at;

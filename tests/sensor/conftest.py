@@ -1,0 +1,156 @@
+"""A sensor that really runs, and containers that really run beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "seawall-test-busybox"
+PODMAN = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+APPLETS = (
+    "sh",
+    "cat",
+    "cp",
+    "mv",
+    "rm",
+    "touch",
+    "chmod",
+    "ln",
+    "nc",
+    "sleep",
+    "true",
+    "mount",
+    "kill",
+    "unshare",
+    "wget",
+)
+# crun refuses hosts where the v2 hierarchy lies beside v1 ones: it is hidden in a mount namespace of its own.
+HIDE_V2 = 'if [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi; exec "$@"'
+
+
+@pytest.fixture(scope="session")
+def programs() -> None:
+    """The eBPF programs, compiled."""
+    subprocess.run(["make", "-s", "sensor"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+class Running:
+    """A sensor process; `lines` are its results so far."""
+
+    def __init__(self, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "seawall_sensor.cli", "run", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.lines: list[dict[str, Any]] = []
+        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(json.loads(line))
+        self._queue.put(None)
+
+    def wait_for(self, what: Callable[[dict[str, Any]], bool], timeout_s: float = 15) -> dict[str, Any]:
+        """Return the first line that `what` holds for, old ones included."""
+        for line in self.lines:
+            if what(line):
+                return line
+        end = time.monotonic() + timeout_s
+        while (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                line = self._queue.get(timeout=left)
+                if line is None:
+                    raise AssertionError(f"the sensor ended: {self.process.stderr.read().decode()}")  # type: ignore[union-attr]
+                self.lines.append(line)
+                if what(line):
+                    return line
+        raise AssertionError("the sensor did not say so in time")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+        while (line := self._queue.get(timeout=10)) is not None:
+            self.lines.append(line)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture(scope="module")
+def sensor(programs: None) -> Iterator[Running]:
+    """A sensor with all hooks, ready."""
+    running = Running("--all-hooks")
+    running.wait_for(lambda line: line["kind"] == "heartbeat" and line["state"] == "ready")
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small image made here: busybox and an /etc."""
+    folder = tmp_path_factory.mktemp("image")
+    root = folder / "root"
+    for each in ("bin", "etc", "tmp", "proc", "sys", "dev", "run"):
+        (root / each).mkdir(parents=True)
+    (root / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
+    (root / "bin/busybox").chmod(0o755)
+    for applet in APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    (root / "etc/shadow").write_text("root:*:1:0:99999:7:::\n")
+    with tarfile.open(folder / "root.tar", "w") as tar:
+        tar.add(root, ".")
+    subprocess.run(["podman", "import", "-q", str(folder / "root.tar"), IMAGE], check=True, capture_output=True)
+    return IMAGE
+
+
+@pytest.fixture
+def in_container(image: str) -> Callable[..., str]:
+    """Run a shell line in a container without a network; return the container's name."""
+
+    def run(line: str, *options: str) -> str:
+        name = f"seawall-test-{os.getpid()}-{time.monotonic_ns()}"
+        command = [
+            "podman",
+            "run",
+            "--rm",
+            *PODMAN,
+            "--network",
+            "none",
+            "--name",
+            name,
+            *options,
+            image,
+            "sh",
+            "-c",
+            line,
+        ]
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", HIDE_V2, "sh", *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "OCI runtime error" not in done.stderr, done.stderr
+        return name
+
+    return run

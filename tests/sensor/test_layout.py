@@ -1,0 +1,41 @@
+"""The records in C and in Python have the same sizes and offsets, for both architectures."""
+
+from __future__ import annotations
+
+import pytest
+from seawall_sensor import records
+from seawall_sensor.btf import section, structures
+from seawall_sensor.calls import CALLS, HANDLERS, NUMBERS, call_table
+from seawall_sensor.loader import objects_folder
+
+HEAD = records.HEAD.size
+
+
+@pytest.mark.real("ebpf")
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_layout(programs, machine):
+    found: dict[str, tuple[int, dict[str, int]]] = {}
+    for name in ("process", "syscalls", "cgroups"):
+        found |= structures(section(objects_folder() / f"{name}.{machine}.bpf.o", ".BTF"))
+    assert found["head"][0] == HEAD
+    assert found["exec_record"][0] == records.EXEC_BYTES
+    assert found["exec_record"][1]["ancestors"] == HEAD + records.EXEC.size
+    # The other records are local to functions and have no BTF: the compiler holds them to these sizes (seawall.h).
+    sizes = [records.EXIT.size, records.FILE.size, records.NET.size, records.KERNEL.size, records.DNS.size]
+    assert [HEAD + size for size in sizes] == [112, 136, 168, 144, 128]
+    assert found["options"][0] == records.OPTIONS.size
+    assert found["policy"][0] == records.POLICY.size
+    assert found["network_key"][0] == records.NETWORK_KEY.size
+
+
+def test_every_call_has_a_handler():
+    handled = {call for calls in HANDLERS.values() for call in calls}
+    assert {row[0] for row in CALLS.values()} == handled
+
+
+def test_call_tables_have_no_two_calls_at_one_number():
+    for column in range(1, 5):
+        numbers = [row[column] for row in CALLS.values() if row[column] >= 0]
+        assert len(numbers) == len(set(numbers))
+        assert max(numbers) < NUMBERS
+    assert call_table("x86_64")[257] == CALLS["openat"][0]
