@@ -77,6 +77,7 @@ class Container:
     complete: bool = False
     announced: bool = False
     gone: bool = False
+    asked: int = 0
     exit_code: int = -1
     processes: int = 0
     cgroups: set[int] = field(default_factory=set)

@@ -96,6 +96,7 @@ _ACTIONS = {1: "audit", 2: "kill", 3: "block"}
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
 _RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "runsc", "memfd:runc", "exe")
 
+_MAX_ASKED = 50
 Found = list[RuntimeEvent]
 
 
@@ -179,6 +180,10 @@ class Decoder:
 
     def _container(self, head: Head, entry: Entry) -> Container | None:
         container = self.containers.find(head.cgroup, entry)
+        if container is not None and not container.complete and container.asked < _MAX_ASKED:
+            # The runtime may be writing its state just now; a container that it never names is not asked for for ever.
+            container.asked += 1
+            self.containers.complete(container)
         # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
         if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
             return None
@@ -289,8 +294,6 @@ class Decoder:
     def _enter(self, container: Container, entry: Entry, head: Head, found: Found) -> None:
         """Note a process of a container: its first one starts it; one that does not come from that one was brought in."""
         container.processes += 1
-        if not container.complete:
-            self.containers.complete(container)
         if not container.first_pid:
             container.first_pid = entry.pid
         if not container.announced:

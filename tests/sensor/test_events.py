@@ -65,7 +65,7 @@ def test_drift_is_decided_in_the_kernel(sensor, in_container, line, drift):
 def test_container_starts_and_stops(sensor, in_container):
     name = in_container("exit 3")
     for event in ("container_start", "container_stop"):
-        sensor.wait_for(lambda each, event=event: each.get("event") == event and each["container"]["name"] == name)
+        sensor.wait_for(lambda each, event=event: each.get("event") == event and each["container"].get("name") == name)
 
 
 def test_many_short_lived_processes_are_seen_or_counted(sensor):
