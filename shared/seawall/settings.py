@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from seawall.domain.errors import ConfigError
 
 PREFIX = "SEAWALL_"
-NOT_SETTINGS = {"SEAWALL_CONFIG", "SEAWALL_REQUIRE", "SEAWALL_LOG_LEVEL"}
+NOT_SETTINGS = {"SEAWALL_CONFIG", "SEAWALL_REQUIRE", "SEAWALL_LOG_LEVEL", "SEAWALL_FUNCTIONS"}
 """Variables with our prefix that are not settings: where the file is, what tests require, how the command line logs."""
 
 
@@ -130,6 +130,8 @@ class DefenderSyncSettings(Section):
     endpoint: str = "https://graph.microsoft.com/v1.0"
     overlap_minutes: int = Field(default=10, ge=1)
     """How far each run looks back behind the last one."""
+    console_url: str = ""
+    """Base URL of Seawall's console, as deployments set it for the apps that link to it."""
     ca_file: Path | None = None
 
 
