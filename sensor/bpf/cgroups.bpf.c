@@ -59,10 +59,11 @@ static __always_inline void send_dns(struct __sk_buff *skb, struct address *serv
 	r->payload_bytes = length;
 	if (length > DNS_BYTES)
 		length = DNS_BYTES;
+	/* One less and one more: a mask is what every verifier takes as proof that it is 1 to DNS_BYTES. */
+	length -= 1;
 	opaque(length);
-	if (length < 1 || length > DNS_BYTES)
-		goto discard;
-	if (bpf_skb_load_bytes(skb, offset, r->payload, length))
+	length &= DNS_BYTES - 1;
+	if (bpf_skb_load_bytes(skb, offset, r->payload, length + 1))
 		goto discard;
 	bpf_ringbuf_submit(r, wakeup_flags(&event_ring));
 	return;
