@@ -118,9 +118,6 @@ param bodyRetentionDays int = 14
 @description('Gigabytes a day that a new workspace takes; -1 = no cap.')
 param dailyCapGB int = 10
 
-@description('Write Seawall\'s page as a comment on incidents in the portal; needs SecurityIncident.ReadWrite.All for the sync identity.')
-param writeBack bool = false
-
 @description('Mail addresses that are told when Seawall itself fails; empty = no alerts and no budget.')
 param operators string[] = []
 
@@ -322,8 +319,7 @@ var common = {
   SEAWALL_SENTINEL__RULE_ID: monitoring.outputs.ruleImmutableId
   SEAWALL_SIGNING_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[0].name}'
   SEAWALL_SENSOR_AUTHORITY_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[1].name}'
-  SEAWALL_DEFENDER_SYNC__WRITE_BACK: string(writeBack)
-  SEAWALL_DEFENDER_SYNC__CONSOLE_URL: 'https://${name}-api-${suffix}.azurewebsites.net'
+  SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES: '10'
   SEAWALL_API_TOKEN: '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/api-token)'
   SEAWALL_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/webhook-secret)'
 }
@@ -431,7 +427,7 @@ output databaseHost string = store.outputs.host
 @description('PostgreSQL roles that infra/sql/azure.sql makes, one for each app that stores.')
 output databaseRoles string[] = [for (item, i) in inventory.apps: identityList.outputs.all[i].name]
 
-@description('Object id of the identity that needs SecurityIncident.Read.All (or ReadWrite.All) on Microsoft Graph.')
+@description('Object id of the identity that needs SecurityIncident.Read.All on Microsoft Graph.')
 output syncPrincipalId string = identityList.outputs.all[5].principalId
 
 @description('Workspace that incidents go to.')

@@ -1,0 +1,138 @@
+variable "name" {
+  description = "Short name of this deployment, part of every resource name."
+  type        = string
+  default     = "seawall"
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,19}$", var.name))
+    error_message = "name is 3 to 20 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "package" {
+  description = "Zip that `make package-aws` writes."
+  type        = string
+  validation {
+    condition     = endswith(var.package, ".zip")
+    error_message = "package is a .zip file."
+  }
+}
+
+variable "store_url" {
+  description = "External PostgreSQL, postgresql+psycopg://user@host:5432/seawall; null = an RDS instance is made."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.store_url == null || startswith(coalesce(var.store_url, "x"), "postgresql+psycopg://")
+    error_message = "store_url starts with postgresql+psycopg://."
+  }
+}
+
+variable "database" {
+  description = "RDS instance, where no store_url is given: class, disk in GB, standby in another zone, keep on destroy."
+  type        = object({ class = string, storage_gb = number, multi_az = bool, deletion_protection = bool })
+  default     = { class = "db.t4g.small", storage_gb = 20, multi_az = false, deletion_protection = true }
+  validation {
+    condition     = var.database.storage_gb >= 20
+    error_message = "RDS disks have at least 20 GB."
+  }
+}
+
+variable "network" {
+  description = "Network of RDS and of the functions, with NAT or endpoints for S3, SQS, KMS, ECR, STS; null = functions outside a VPC and an external store."
+  type        = object({ vpc_id = string, subnet_ids = list(string) })
+  default     = null
+  validation {
+    condition     = var.network == null || try(length(var.network.subnet_ids) >= 2, false)
+    error_message = "network has at least two subnets, in two zones."
+  }
+}
+
+variable "clusters" {
+  description = "Names of EKS clusters whose audit log is judged; their control-plane log type `audit` is on."
+  type        = set(string)
+  default     = []
+}
+
+variable "access_entries" {
+  description = "Give the posture reader a read-only access entry on the clusters (authentication mode API or API_AND_CONFIG_MAP)."
+  type        = bool
+  default     = true
+}
+
+variable "audit_transport" {
+  description = "stream: CloudWatch Logs to Kinesis, in order and with retries; direct: straight to Lambda, cheaper for few events."
+  type        = string
+  default     = "stream"
+  validation {
+    condition     = contains(["stream", "direct"], var.audit_transport)
+    error_message = "audit_transport is stream or direct."
+  }
+}
+
+variable "sensor_shards" {
+  description = "Shards of the sensors' stream, 1 MB a second each; 0 = on demand."
+  type        = number
+  default     = 0
+  validation {
+    condition     = var.sensor_shards >= 0 && var.sensor_shards <= 100
+    error_message = "sensor_shards is 0 to 100."
+  }
+}
+
+variable "sensor_role_arns" {
+  description = "Roles of sensors (EKS Pod Identity, IRSA) that may put records."
+  type        = list(string)
+  default     = []
+}
+
+variable "attach_attestations" {
+  description = "Attach signed findings to ECR repositories as referrers; needs push rights."
+  type        = bool
+  default     = true
+}
+
+variable "repository_arns" {
+  description = "ECR repositories that are read, and written to with attach_attestations."
+  type        = list(string)
+  default     = ["arn:aws:ecr:*:*:repository/*"]
+}
+
+variable "hub" {
+  description = "Azure hub that has the Defender connection: namespace, source, tenant and client id of the federated identity; null = none."
+  type        = object({ namespace = string, source = string, tenant_id = string, client_id = string })
+  default     = null
+}
+
+variable "security_hub" {
+  description = "Publish findings to AWS Security Hub."
+  type        = bool
+  default     = false
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic of alarms; empty = alarms without a receiver."
+  type        = string
+  default     = ""
+}
+
+variable "maximum_concurrency" {
+  description = "Most concurrent runs of each queue's function."
+  type        = number
+  default     = 20
+  validation {
+    condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000
+    error_message = "maximum_concurrency is 2 to 1000 (a limit of SQS event sources)."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that logs of the functions are kept."
+  type        = number
+  default     = 30
+}
+
+variable "tags" {
+  description = "Tags on every resource."
+  type        = map(string)
+  default     = {}
+}
