@@ -94,7 +94,11 @@ def token_on_command_line(event: ProcessExec) -> Match | None:
     if (
         name in DOWNLOADERS
         and re.search(r"authorization:\s*bearer\s+ey|--oauth2-bearer\s+ey", text, re.IGNORECASE)
-        and re.search(r"kubernetes\.default|/api(?:s)?/v1|:6443|:443/api|10\.\d+\.\d+\.1\b", text)
+        and re.search(
+            r"kubernetes\.default|kubernetes\.svc|/api/v1/(?:namespaces|secrets|pods|nodes|configmaps)|/apis/[a-z0-9.]+k8s\.io/"
+            r"|/apis/apps/v1|:6443|//10\.\d+\.\d+\.1(?::443)?/",
+            text,
+        )
     ):
         return Match(f"{name} calls the API server with a token", key=name)
     return None

@@ -184,9 +184,10 @@ def _php_server(event: ProcessExec):  # type: ignore[no-untyped-def]
 
 
 _WEB_COMMANDS = re.compile(
-    r"(?:^|[\s;&|`(/])(?:id|whoami|uname|hostname|ifconfig|ip\s+(?:a|addr|r|route|n)|netstat|ss|ps|w|who|cat\s+/|ls\s+/|ls\s+-|find\s+/"
-    r"|curl|wget|nc|ncat|nmap|base64|chmod|crontab|python\S*\s+-c|perl\s+-e|bash\s+-[ic]|sh\s+-[ic]|env|printenv|kubectl|touch\s+/"
-    r"|echo\s+\S{12,}|modprobe|grep\s+-\w*[rR]|getent|dig|nslookup|arp|mount|df)(?:[\s;&|)<>]|$)"
+    r"(?:^|[\s;&|`(/])(?:(?:id|whoami|uname|hostname|ifconfig|ip\s+(?:a|addr|r|route|n)|netstat|ss|ps|w|who"
+    r"|curl|wget|nc|ncat|nmap|base64|chmod|crontab|python\S*\s+-c|perl\s+-e|bash\s+-[ic]|sh\s+-[ic]|env|printenv|kubectl"
+    r"|echo\s+\S{12,}|modprobe|grep\s+-\w*[rR]\w*|getent|dig|nslookup|arp|mount|df)(?:[\s;&|)<>]|$)"
+    r"|(?:cat|ls|find|touch)\s+/|ls\s+-)"
 )
 _HELPERS = re.compile(
     r"\b(?:healthz?|readyz?|livez|pg_isready|/status|sendmail|convert|identify|gs\s|ffmpeg|ffprobe|exiftool|wkhtmltopdf|git\s|stty|sbin/ldconfig|locale|localhost:\d+/(?:health|ping|status|metrics))\b|uname -[sp]\b|which \w+$"
@@ -542,7 +543,7 @@ def exploit_string(event: ProcessExec) -> Match | None:
     if name in ("grep", "egrep", "rg", "sed", "awk", "vi", "vim", "less", "git"):
         return None
     tunables = event.environment.get("GLIBC_TUNABLES", "")
-    if tunables.count("=") > 2 and "glibc." in tunables.partition("=")[2]:
+    if re.search(r"=glibc\.[\w.]+=", tunables):
         return Match("GLIBC_TUNABLES holds an overflow pattern (CVE-2023-4911)", Severity.HIGH, key="CVE-2023-4911")
     if name == "pkexec" and not event.process.args:
         return Match(
