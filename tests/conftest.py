@@ -60,6 +60,10 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "azure-functions": (lambda: _module("azure_functions_runtime"), "run with Python 3.13 (make setup)"),
     "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
     "kube-apiserver": (_kube_apiserver, "apt-get install etcd-server; tests/kube/build.sh (needs Go)"),
+    "terraform": (
+        lambda: shutil.which("terraform") is not None,
+        "install Terraform 1.9 or newer with the AWS provider",
+    ),
     "python313": (lambda: sys.version_info >= (3, 13), "run with Python 3.13"),
     "shared": (lambda: (SHARED_DATA / "data").is_dir(), "the data folder that lies beside a developer's checkout"),
 }

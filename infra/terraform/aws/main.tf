@@ -256,3 +256,9 @@ resource "aws_secretsmanager_secret" "this" {
   recovery_window_in_days = 7
   tags                    = local.tags
 }
+
+resource "aws_secretsmanager_secret_version" "this" {
+  for_each      = aws_secretsmanager_secret.this
+  secret_id     = each.value.id
+  secret_string = each.key == "api-token" ? var.api_token : var.webhook_secret
+}

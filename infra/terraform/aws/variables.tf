@@ -136,3 +136,23 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
+
+variable "api_token" {
+  description = "Bearer token of API and console, at least 32 characters; kept in Secrets Manager and in the state file."
+  type        = string
+  sensitive   = true
+  validation {
+    condition     = length(var.api_token) >= 32
+    error_message = "api_token has at least 32 characters."
+  }
+}
+
+variable "webhook_secret" {
+  description = "Shared secret of registry and audit webhooks, at least 32 characters; kept in Secrets Manager and in the state file."
+  type        = string
+  sensitive   = true
+  validation {
+    condition     = length(var.webhook_secret) >= 32
+    error_message = "webhook_secret has at least 32 characters."
+  }
+}

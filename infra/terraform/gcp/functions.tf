@@ -1,0 +1,213 @@
+resource "google_service_account" "function" {
+  for_each     = local.functions
+  project      = var.project
+  account_id   = substr("${local.prefix}${each.key}", 0, 30)
+  display_name = "Seawall: ${each.key}"
+}
+
+resource "google_service_account" "push" {
+  project      = var.project
+  account_id   = "${local.prefix}push"
+  display_name = "Seawall: Pub/Sub calls functions"
+}
+
+locals {
+  store = var.store_url != null ? var.store_url : "postgresql+psycopg://%s@${google_sql_database_instance.store[0].private_ip_address}:5432/seawall?sslmode=require"
+  environment = merge(
+    {
+      SEAWALL_DATA_DIR             = "/tmp/seawall"
+      SEAWALL_LOG_FORMAT           = "json"
+      SEAWALL_STORE_IDENTITY       = var.store_url == null ? "gcp" : ""
+      SEAWALL_BLOB_URL             = "gs://${google_storage_bucket.data.name}/"
+      SEAWALL_JOB_QUEUE__SERVICE   = "pubsub"
+      SEAWALL_JOB_QUEUE__ENDPOINT  = "projects/${var.project}"
+      SEAWALL_JOB_QUEUE__PREFIX    = local.prefix
+      SEAWALL_SIGNING_KEY          = "gcpkms://${google_kms_crypto_key.signing["findings"].id}"
+      SEAWALL_SENSOR_AUTHORITY_KEY = "gcpkms://${google_kms_crypto_key.signing["sensors"].id}"
+    },
+    var.hub == null ? {} : {
+      SEAWALL_AZURE__IDENTITY  = "gcp"
+      SEAWALL_AZURE__TENANT_ID = var.hub.tenant_id
+      SEAWALL_AZURE__CLIENT_ID = var.hub.client_id
+      SEAWALL_HUB__NAMESPACE   = var.hub.namespace
+      SEAWALL_HUB__SOURCE      = var.hub.source
+    },
+  )
+}
+
+resource "google_cloud_run_v2_service" "function" {
+  for_each            = local.functions
+  project             = var.project
+  location            = var.region
+  name                = "${local.prefix}${each.key}"
+  ingress             = each.key == "api" ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_ONLY"
+  deletion_protection = false
+  template {
+    service_account                  = google_service_account.function[each.key].email
+    timeout                          = "${each.value.timeout}s"
+    max_instance_request_concurrency = contains(["scan-image", "tick"], each.key) ? 1 : 20
+    scaling {
+      min_instance_count = 0
+      max_instance_count = var.maximum_instances
+    }
+    containers {
+      image = var.image
+      resources {
+        limits            = { cpu = "1", memory = each.value.memory }
+        startup_cpu_boost = true
+        cpu_idle          = true
+      }
+      env {
+        name  = "FUNCTION_TARGET"
+        value = each.value.entry
+      }
+      env {
+        name  = "FUNCTION_SIGNATURE_TYPE"
+        value = each.value.topic == "" ? "http" : "cloudevent"
+      }
+      env {
+        name  = "SEAWALL_STORE_URL"
+        value = var.store_url != null ? local.store : format(local.store, urlencode(trimsuffix(google_service_account.function[each.key].email, ".gserviceaccount.com")))
+      }
+      dynamic "env" {
+        for_each = local.environment
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+      dynamic "env" {
+        for_each = each.key == "api" ? { SEAWALL_API_TOKEN = var.api_token_secret, SEAWALL_WEBHOOK_SECRET = var.webhook_secret } : {}
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = env.value
+              version = "latest"
+            }
+          }
+        }
+      }
+    }
+    dynamic "vpc_access" {
+      for_each = var.network == null ? [] : [var.network]
+      content {
+        egress = "PRIVATE_RANGES_ONLY"
+        network_interfaces {
+          network    = vpc_access.value.network
+          subnetwork = vpc_access.value.subnetwork
+        }
+      }
+    }
+  }
+  depends_on = [google_project_service.this, google_secret_manager_secret_iam_member.api]
+}
+
+# run.routes.invoke: Pub/Sub pushes.
+resource "google_cloud_run_v2_service_iam_member" "push" {
+  for_each = { for name, function in local.functions : name => function if function.topic != "" }
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_service.function[each.key].name
+  role     = "roles/run.invoker"
+  member   = "serviceAccount:${google_service_account.push.email}"
+}
+
+resource "google_cloud_run_v2_service_iam_member" "public" {
+  count    = var.public_api ? 1 : 0
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_service.function["api"].name
+  role     = "roles/run.invoker"
+  member   = "allUsers"
+}
+
+# secretmanager.versions.access: the API's two secrets.
+resource "google_secret_manager_secret_iam_member" "api" {
+  for_each  = toset([var.api_token_secret, var.webhook_secret])
+  project   = var.project
+  secret_id = each.key
+  role      = "roles/secretmanager.secretAccessor"
+  member    = local.account["api"]
+}
+
+# Custom role: what scanning reads of Artifact Registry, and nothing to write.
+resource "google_project_iam_custom_role" "images" {
+  for_each    = var.repository_projects
+  project     = each.key
+  role_id     = replace("${var.name}_images", "-", "_")
+  title       = "Seawall: read images"
+  permissions = ["artifactregistry.repositories.get", "artifactregistry.repositories.list", "artifactregistry.repositories.downloadArtifacts", "artifactregistry.dockerimages.get", "artifactregistry.dockerimages.list"]
+}
+
+resource "google_project_iam_member" "images" {
+  for_each = { for pair in setproduct(["scan-image", "tick"], var.repository_projects) : join("/", pair) => { function = pair[0], project = pair[1] } }
+  project  = each.value.project
+  role     = google_project_iam_custom_role.images[each.value.project].id
+  member   = local.account[each.value.function]
+}
+
+# Custom role: what posture reads of clusters, for the reader that other clouds may act as.
+resource "google_service_account" "reader" {
+  project      = var.project
+  account_id   = "${local.prefix}reader"
+  display_name = "Seawall: reads clusters"
+}
+
+resource "google_project_iam_custom_role" "clusters" {
+  for_each    = var.cluster_projects
+  project     = each.key
+  role_id     = replace("${var.name}_clusters", "-", "_")
+  title       = "Seawall: read clusters"
+  permissions = ["container.clusters.get", "container.clusters.list", "container.nodes.list", "container.pods.list", "container.deployments.list", "container.roles.list", "container.roleBindings.list", "container.clusterRoles.list", "container.clusterRoleBindings.list", "container.serviceAccounts.list", "container.networkPolicies.list", "container.services.list"]
+}
+
+resource "google_project_iam_member" "clusters" {
+  for_each = var.cluster_projects
+  project  = each.key
+  role     = google_project_iam_custom_role.clusters[each.key].id
+  member   = "serviceAccount:${google_service_account.reader.email}"
+}
+
+resource "google_iam_workload_identity_pool" "this" {
+  count                     = var.federation == null ? 0 : 1
+  project                   = var.project
+  workload_identity_pool_id = var.name
+  display_name              = "Seawall in other clouds"
+}
+
+resource "google_iam_workload_identity_pool_provider" "azure" {
+  count                              = try(var.federation.azure, null) == null ? 0 : 1
+  project                            = var.project
+  workload_identity_pool_id          = google_iam_workload_identity_pool.this[0].workload_identity_pool_id
+  workload_identity_pool_provider_id = "azure"
+  attribute_mapping                  = { "google.subject" = "assertion.sub" }
+  attribute_condition                = "assertion.sub == '${var.federation.azure.object_id}'"
+  oidc {
+    issuer_uri        = "https://sts.windows.net/${var.federation.azure.tenant_id}/"
+    allowed_audiences = [var.federation.azure.audience]
+  }
+}
+
+resource "google_iam_workload_identity_pool_provider" "aws" {
+  count                              = try(var.federation.aws, null) == null ? 0 : 1
+  project                            = var.project
+  workload_identity_pool_id          = google_iam_workload_identity_pool.this[0].workload_identity_pool_id
+  workload_identity_pool_provider_id = "aws"
+  attribute_mapping = {
+    "google.subject"     = "assertion.arn"
+    "attribute.aws_role" = "assertion.arn.extract('assumed-role/{role}/')"
+  }
+  attribute_condition = "attribute.aws_role == '${var.federation.aws.role}'"
+  aws {
+    account_id = var.federation.aws.account_id
+  }
+}
+
+# iam.serviceAccounts.getAccessToken: the two identities above, which the providers' conditions pin.
+resource "google_service_account_iam_member" "federated" {
+  count              = var.federation == null ? 0 : 1
+  service_account_id = google_service_account.reader.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.this[0].name}/*"
+}
