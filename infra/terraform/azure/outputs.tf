@@ -1,0 +1,24 @@
+output "console_url" {
+  description = "Console and API."
+  value       = "https://${azurerm_function_app_flex_consumption.app["api"].default_hostname}"
+}
+
+output "sensor_url" {
+  description = "Where sensors send batches by HTTPS."
+  value       = "https://${azurerm_function_app_flex_consumption.app["sensor"].default_hostname}/v1/events/sensor"
+}
+
+output "app_names" {
+  description = "Names of the function apps that the package is deployed to."
+  value       = { for name, app in azurerm_function_app_flex_consumption.app : name => app.name }
+}
+
+output "database_host" {
+  description = "Host of the database, for infra/sql/azure.sql."
+  value       = azurerm_postgresql_flexible_server.store.fqdn
+}
+
+output "sync_principal_id" {
+  description = "Object id of the identity that needs SecurityIncident.Read.All on Microsoft Graph."
+  value       = azurerm_user_assigned_identity.app["sync"].principal_id
+}
