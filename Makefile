@@ -39,7 +39,8 @@ lock: setup ## resolve pyproject.toml again into requirements/*.lock
 	@$(PY) -m requirements.lock $(ARGS)
 
 bench: setup ## every benchmark, as ratios
-	@for f in tests/bench/bench_*.py; do $(PY) $$f $(ARGS) || exit 1; done
+	@short=; for f in tests/bench/bench_*.py; do echo "== $$f"; $(PY) $$f $(ARGS) || short="$$short $$f"; done; \
+	[ -z "$$short" ] || { echo "short of a budget, or failed:$$short"; exit 1; }
 
 bench-%: setup ## one benchmark: make bench-detection
 	@$(PY) tests/bench/bench_$(subst -,_,$*).py $(ARGS)
