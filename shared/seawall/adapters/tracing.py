@@ -68,10 +68,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
-def configure_logging(level: str = "INFO") -> None:
-    """Log JSON lines to standard error, under Lambda and Cloud Run, which have no handler that knows our fields."""
+class TextFormatter(logging.Formatter):
+    """One line for people: time, severity, logger, message, and the fields of `extra` as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = "".join(f" {name}={value!r}" for name, value in vars(record).items() if name not in _STANDARD)
+        line = f"{moment} {record.levelname} {record.name} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(level: str = "INFO", *, text: bool = False) -> None:
+    """Log to standard error: JSON lines, which Lambda and Cloud Run understand, or lines for people."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(TextFormatter() if text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from seawall.adapters.tracing import configure_logging, job
 from seawall.bootstrap import bootstrap
 from seawall.domain.errors import ConfigError
 from seawall.formats.cloudevents import AUDIT_RECEIVED, IMAGE_PUSHED, POSTURE_RECEIVED, SENSOR_RECEIVED, parse
@@ -41,6 +42,8 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
     """
     if bool(tls_cert) != bool(tls_key):
         raise ConfigError("TLS needs --tls-cert and --tls-key")
+    level = os.environ.get("SEAWALL_LOG_LEVEL", "warning")
+    configure_logging(level, text=settings.log_format == "text")
     listener = _listen(host, port)
     application = bootstrap(settings)
     metrics = Metrics()
@@ -57,7 +60,8 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
     sys.stderr.flush()
     config = uvicorn.Config(
         app,
-        log_level=os.environ.get("SEAWALL_LOG_LEVEL", "warning").lower(),
+        log_level=level.lower(),
+        log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -79,12 +83,14 @@ def local_queue(settings: Settings, application: object, metrics: Metrics) -> Du
 
     def handle(_key: str, body: bytes) -> None:
         event = parse(body)
-        with metrics.job_seconds.labels(event.type).time():
+        with metrics.job_seconds.labels(event.type).time(), job(event.type, event.traceparent):
             try:
                 outcome = application.handle(event)
             except Exception as error:
                 metrics.jobs.labels(event.type, "failed").inc()
-                log.warning("%s failed: %s: %s", event.type, type(error).__name__, error)
+                log.warning(
+                    "job failed", extra={"job": event.type, "id": event.id, "error": f"{type(error).__name__}: {error}"}
+                )
                 raise
         metrics.jobs.labels(event.type, "done").inc()
         if outcome.rejected:
