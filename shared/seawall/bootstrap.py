@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 from seawall.app.application import Application, Ports
 from seawall.domain.errors import ConfigError, MissingExtra
-from seawall.settings import Settings, load_settings
+from seawall.settings import DetectionSettings, Settings, load_settings
 
 if TYPE_CHECKING:
     from seawall.adapters.job_queues import CloudJobQueue
     from seawall.adapters.shared_advisories import SharedAdvisories
+    from seawall.app.analytics import Analytics
+    from seawall.app.baselines import StoredBaselines
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.ports.clock import Clock
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from seawall.ports.publisher import BatchPublisher
     from seawall.ports.sensors import SensorAuthority
     from seawall.ports.signer import Signer
+    from seawall.ports.store import Store
     from seawall.vulnerability.advisory_file import AdvisoryFile
     from seawall.vulnerability.exceptions import Exceptions
 
@@ -36,12 +39,15 @@ def bootstrap(settings: Settings | None = None) -> Application:
 
     chosen = settings or load_settings()
     store, clock = open_store(chosen), SystemClock()
+    analytics = cache(lambda: configured_analytics(chosen.detection, clock.now().date()))
     return Application(
         Ports(
             store=store,
             clock=clock,
             scanning=lambda: _scanning(chosen, clock),
-            engine=_engine,
+            engine=lambda: _engine(analytics()),
+            baselines=lambda: _baselines(analytics(), store, chosen),
+            tuning=lambda: analytics().tuning,
             authority=lambda: _authority(chosen),
             publishers=lambda: publishers(chosen, store.outbox, clock),
             update_advisories=lambda: _update_advisories(chosen),
@@ -163,11 +169,39 @@ def _authority(settings: Settings) -> SensorAuthority:
     return SignedAuthority(signer, certificate)
 
 
-def _engine() -> Engine:
-    from seawall.app.detect import load_rules
+def configured_analytics(detection: DetectionSettings, today: date) -> Analytics:
+    """Return the analytics as this deployment wants them, with its lists.
+
+    Raises:
+        ConfigError: a file of rules, lists or tuning cannot be read or has a mistake.
+    """
+    from seawall.adapters.lists import read_list
+    from seawall.app.analytics import assembled
+
+    return assembled(
+        today=today,
+        tuning=detection.tuning,
+        sigma=detection.sigma,
+        python_rules=detection.python_rules,
+        lists={
+            name: tuple(entry for place in getattr(detection, name) for entry in read_list(place))
+            for name in ("threat_addresses", "own_networks", "mining_images", "image_digests")
+        },
+    )
+
+
+def _engine(analytics: Analytics) -> Engine:
     from seawall.detection.engine import Engine
 
-    return Engine(load_rules())
+    return Engine(analytics.rules, knowledge=analytics.knowledge)
+
+
+def _baselines(analytics: Analytics, store: Store, settings: Settings) -> StoredBaselines:
+    from seawall.app.baselines import StoredBaselines
+    from seawall.detection.baselines.learner import Learning
+
+    learning = Learning(learning_days=settings.detection.learning_days)
+    return StoredBaselines(analytics.baselines, store.baselines, learning, analytics.knowledge)
 
 
 def publishers(settings: Settings, outbox: Outbox, clock: Clock) -> Sequence[BatchPublisher]:

@@ -64,6 +64,27 @@ class VulnerabilitySettings(Section):
     """Policy file with exceptions that hold for every scan."""
 
 
+class DetectionSettings(Section):
+    """A deployment's own analytics, lists and exceptions from them."""
+
+    tuning: Path | None = None
+    """Tuning file: what is off, other severities and thresholds, suppressions; each with reason and expiry."""
+    sigma: tuple[Path, ...] = ()
+    """Sigma rules for Kubernetes audit: files and folders."""
+    python_rules: bool = True
+    """Load analytics of installed packages (entry points of the group `seawall.analytics`)."""
+    learning_days: int = Field(default=14, ge=1, le=32)
+    """How long baselines of a cluster learn before they alert."""
+    threat_addresses: tuple[str, ...] = ()
+    """Files or URLs with addresses and networks, one a line."""
+    own_networks: tuple[str, ...] = ()
+    """Files or URLs with public ranges that are this organisation's own."""
+    mining_images: tuple[str, ...] = ()
+    """Files or URLs with repositories that mine, one a line."""
+    image_digests: tuple[str, ...] = ()
+    """Files or URLs with digests of harmful images."""
+
+
 class WebhookPublisherSettings(Section):
     """Generic webhook: incidents as JSON, signed by HMAC-SHA256."""
 
@@ -244,6 +265,7 @@ class Settings(BaseSettings):
     """Bearer token of API and console; empty = only callers on the loopback address are served."""
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     """Largest request body that a door takes."""
+    detection: DetectionSettings = DetectionSettings()
     cluster: str = ""
     """Name of the cluster whose events carry no cluster name of their own."""
     attach_attestations: bool = True

@@ -32,9 +32,11 @@ from seawall.ports.queue import JobQueue
 from seawall.ports.store import PoisonRecord, ScanState, Store
 
 if TYPE_CHECKING:
+    from seawall.app.baselines import StoredBaselines
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.detection.sources.batch import Batch
+    from seawall.detection.tuning import Tuning
     from seawall.domain.findings import ImageReport
     from seawall.domain.images import ImagePushed
     from seawall.ports.sensors import SensorAuthority
@@ -65,6 +67,8 @@ class Ports:
     clock: Clock
     scanning: Callable[[], Scanning]
     engine: Callable[[], Engine]
+    baselines: Callable[[], StoredBaselines]
+    tuning: Callable[[], Tuning]
     authority: Callable[[], SensorAuthority]
     publishers: Callable[[], Sequence[BatchPublisher]]
     update_advisories: Callable[[], None] = lambda: None
@@ -284,8 +288,19 @@ class Application:
         from seawall.detection.sources.recognise import decode
 
         batch = _readable(decode(body, cluster=cluster))
-        alerts = self._engine(AUDIT_RECEIVED).run(batch.events)
-        return self._raised(alerts, rejected=batch.rejected.total())
+        now, engine = self._now(), self._engine(AUDIT_RECEIVED)
+        alerts = engine.run(batch.events)
+        baselines = self._baselines
+        try:
+            unusual = baselines.judge(batch.events, alerts, now)
+            raised = self._raised([*alerts, *unusual], rejected=batch.rejected.total())
+            muted = baselines.save(now)
+        except Exception:
+            baselines.drop()
+            raise
+        if muted:
+            log.info("baseline alerts were not raised", extra=muted)
+        return replace(raised, details={"muted": muted} if muted else {})
 
     def ingest_sensor(self, body: bytes, received_at: datetime | None = None) -> Outcome:
         """Take a sensor batch: what it holds, what is missing, the alerts of it."""
@@ -337,6 +352,7 @@ class Application:
         """
         from seawall.detection.folding import fold
 
+        alerts = self._ports.tuning().raised(alerts)
         changed = self.store.alerts.merge(alerts, fold)
         if not alerts:
             return Outcome(rejected=rejected)
@@ -481,8 +497,12 @@ class Application:
         return self._ports.scanning()
 
     @cached_property
+    def _baselines(self) -> StoredBaselines:
+        return self._ports.baselines()
+
+    @cached_property
     def _analytics(self) -> Mapping[str, Any]:
-        return {rule.id: rule for rule in self._engine(AUDIT_RECEIVED).rules}
+        return {rule.id: rule for rule in (*self._engine(AUDIT_RECEIVED).rules, *self._baselines.rules)}
 
     @cached_property
     def _publishers(self) -> Sequence[BatchPublisher]:

@@ -11,6 +11,7 @@ from seawall.domain.alerts import Alert, Entity, Incident
 from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
+from seawall.ports.baselines import BaselineStore
 from seawall.ports.correlation import Carry
 from seawall.ports.inventory_index import InventoryIndex
 from seawall.ports.outbox import Outbox
@@ -193,6 +194,8 @@ class Store(Protocol):
     def alerts(self) -> AlertStore: ...
     @property
     def incidents(self) -> IncidentStore: ...
+    @property
+    def baselines(self) -> BaselineStore: ...
     @property
     def assessments(self) -> AssessmentStore: ...
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from seawall.adapters.sql.alerts import SqlAlerts
 from seawall.adapters.sql.assessments import SqlAssessments
+from seawall.adapters.sql.baselines import SqlBaselines
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.identity import password_source
 from seawall.adapters.sql.images import SqlImages
@@ -28,6 +29,7 @@ class SqlStore:
         self.index = SqlInventoryIndex(self.database)
         self.alerts = SqlAlerts(self.database)
         self.incidents = SqlIncidents(self.database)
+        self.baselines = SqlBaselines(self.database)
         self.assessments = SqlAssessments(self.database)
         self.sensors = SqlSensors(self.database)
         self.outbox = SqlOutbox(self.database)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seawall.cli.command import Command
-from seawall.domain.errors import NotFound
+from seawall.domain.errors import InputError, NotFound
 
 if TYPE_CHECKING:
     from seawall.detection.declaration import Detection
@@ -70,6 +71,75 @@ def show(
             else [value]
         )
         typer.echo(f"{name.replace('_', ' ')}: " + "\n    ".join(str(line) for line in lines))
+
+
+@app.command()
+def reset(
+    cluster: Annotated[str, typer.Option(help="Cluster, or a scope such as account:aws:123456789012.")],
+) -> None:
+    """Forget what is usual in a cluster; its baselines learn again before they alert."""
+    from seawall.app.baselines import reset as forget
+    from seawall.bootstrap import bootstrap
+
+    application = bootstrap()
+    try:
+        typer.echo(f"{forget(application.store.baselines, cluster)} learns again; workers see it within 5 minutes")
+    finally:
+        application.close()
+
+
+@app.command()
+def accept(alerts: Annotated[list[str], typer.Argument(help="Ids of alerts of baselines.")]) -> None:
+    """Learn what alerts of baselines were about as usual."""
+    from seawall.app.baselines import accept as learn
+    from seawall.bootstrap import bootstrap
+
+    application = bootstrap()
+    try:
+        found = {alert.id: alert for alert in application.store.alerts.get(alerts)}
+        for name in alerts:
+            if name not in found:
+                raise NotFound(f"there is no alert {name}")
+            if not learn(application.store.baselines, found[name]):
+                raise InputError(f"{name} is of {found[name].analytic}, which is no baseline")
+            typer.echo(f"{name}: accepted")
+    finally:
+        application.close()
+
+
+@app.command("dry-run")
+def dry_run(
+    files: Annotated[list[Path], typer.Argument(help="Log files, as for seawall detect audit.")],
+    rules: Annotated[list[Path], typer.Option("--rules", help="Sigma rules: files or folders.")],
+    output: Annotated[OutputFormat, typer.Option("--format", "-f", help="json for machines.")] = OutputFormat.TABLE,
+) -> None:
+    """Count what Sigma rules would alert on in logs, without raising anything."""
+    from collections import Counter
+    from contextlib import ExitStack
+
+    from seawall.app.detect_logs import detect_logs
+    from seawall.detection.sigma import load_sigma
+
+    tried = load_sigma(rules)
+    with ExitStack() as stack:
+        try:
+            opened = [(str(file), stack.enter_context(file.open("rb"))) for file in files]
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}") from error
+        found = detect_logs(opened, rules=tried)
+    alerts = Counter(alert.analytic for alert in found.alerts)
+    events: Counter[str] = Counter()
+    for alert in found.alerts:
+        events[alert.analytic] += alert.count
+    counts = [
+        {"id": rule.id, "title": rule.title, "alerts": alerts[rule.id], "events": events[rule.id]} for rule in tried
+    ]
+    if output is OutputFormat.JSON:
+        typer.echo(json.dumps({"events": found.events, "rejected": found.rejected.total(), "rules": counts}, indent=2))
+        return
+    for item in counts:
+        typer.echo(f"{item['id']}  {item['alerts']} alerts of {item['events']} events  {item['title']}")
+    typer.echo(f"{found.events} events read, {found.rejected.total()} records rejected", err=True)
 
 
 def _state(rule: Detection, platform: str) -> str:

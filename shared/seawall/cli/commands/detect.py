@@ -50,15 +50,25 @@ def audit(
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit with 3 when there is an alert of at least this severity.")
     ] = "",
+    tuning: Annotated[Path | None, typer.Option(help="Tuning file: changed analytics and suppressions.")] = None,
+    sigma: Annotated[list[Path] | None, typer.Option(help="Sigma rules to run too: a file or folder.")] = None,
 ) -> None:
     """Detect threats in Kubernetes audit, cloud management and registry logs, in the forms their sources deliver."""
     from datetime import UTC, datetime
 
+    from seawall.app.analytics import assembled
     from seawall.app.detect_logs import detect_logs
 
     least, limit = _severity(severity), _severity(fail_on) if fail_on else None
     with ExitStack() as stack:
-        found = detect_logs(_opened(files, stack), cluster=cluster, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        analytics = assembled(today=now.date(), tuning=tuning, sigma=sigma or ())
+        found = detect_logs(_opened(files, stack), rules=analytics.rules, cluster=cluster, now=now)
+    found.alerts = analytics.tuning.raised(found.alerts)
+    for (analytic, reason), count in sorted(analytics.tuning.suppressed.items()):
+        typer.echo(f"suppressed: {count} events of {analytic}: {reason}", err=True)
+    for entry in analytics.tuning.expired:
+        typer.echo(f"expired, not applied: {entry}", err=True)
     shown = [alert for alert in found.alerts if alert.severity >= least]
     if output is OutputFormat.JSONL:
         _print_lines(shown)
