@@ -36,7 +36,7 @@ def open_registry(settings: Settings) -> HttpRegistry:
         host: HostSettings(entry.ca_file, entry.plain_http, entry.proxy, entry.rate_limit_reserve)
         for host, entry in settings.registries.items()
     }
-    return HttpRegistry(first_of((configured, docker_config(), CloudCredentials())), hosts)
+    return HttpRegistry(first_of((configured, docker_config(), CloudCredentials(hosts))), hosts)
 
 
 def open_sources(settings: Settings) -> Sources:

@@ -12,12 +12,13 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
 from seawall.adapters.registry.credentials import Credential
+from seawall.adapters.registry.transport import HostSettings, http_client
 from seawall.domain.errors import Denied, MissingExtra, Unavailable
 
 ACR = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]+)*\.azurecr\.(?:io|cn|us|de)")
@@ -30,7 +31,10 @@ class CloudCredentials:
 
     EARLY_S = 300
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, hosts: Mapping[str, HostSettings] | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._hosts = dict(hosts or {})
         self._clock = clock
         self._kept: dict[str, tuple[float, Credential]] = {}
         self._lock = threading.Lock()
@@ -45,14 +49,14 @@ class CloudCredentials:
             if kept and kept[0] > self._clock():
                 return kept[1]
             try:
-                credential, lifetime_s = fetch(host)
+                credential, lifetime_s = fetch(host, self._hosts.get(host) or HostSettings())
             except MissingExtra:
                 return None
             self._kept[host] = (self._clock() + max(lifetime_s - self.EARLY_S, 30), credential)
             return credential
 
 
-def _acr(host: str) -> tuple[Credential, float]:
+def _acr(host: str, settings: HostSettings) -> tuple[Credential, float]:
     try:
         from azure.core.exceptions import AzureError
         from azure.identity import DefaultAzureCredential
@@ -64,14 +68,14 @@ def _acr(host: str) -> tuple[Credential, float]:
         raise Denied(
             f"no Azure identity to sign in to {host}", hint="assign a managed identity with AcrPull"
         ) from error
-    return exchange_acr(host, token), 3 * 3600
+    return exchange_acr(host, token, settings), 3 * 3600
 
 
-def exchange_acr(host: str, entra_token: str, client: httpx.Client | None = None) -> Credential:
+def exchange_acr(host: str, entra_token: str, settings: HostSettings) -> Credential:
     """Return the ACR refresh token that `entra_token` is worth at `host`."""
     form = {"grant_type": "access_token", "service": host, "access_token": entra_token}
     try:
-        with client or httpx.Client(timeout=30) as http:
+        with http_client(settings) as http:
             answer = http.post(f"https://{host}/oauth2/exchange", data=form)
     except httpx.HTTPError as error:
         raise Unavailable(f"{host} does not answer: {type(error).__name__}") from error
@@ -88,16 +92,19 @@ def exchange_acr(host: str, entra_token: str, client: httpx.Client | None = None
     return Credential(identity_token=refresh)
 
 
-def _ecr(host: str) -> tuple[Credential, float]:
+def _ecr(host: str, _settings: HostSettings) -> tuple[Credential, float]:
     match = ECR.fullmatch(host)
     assert match is not None
     try:
         import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnection
     except ImportError as error:
         raise MissingExtra("aws", f"signing in to {host}") from error
     try:
         answer = boto3.client("ecr", region_name=match.group(2)).get_authorization_token()
+    except (NoConnection, HTTPClientError) as error:
+        raise Unavailable(f"ecr:GetAuthorizationToken for {host}: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise Denied(f"ecr:GetAuthorizationToken for {host}: {error}", hint="allow it to this role") from error
     data = answer["authorizationData"][0]
@@ -105,7 +112,7 @@ def _ecr(host: str) -> tuple[Credential, float]:
     return Credential(username, password), 12 * 3600
 
 
-def _gar(host: str) -> tuple[Credential, float]:
+def _gar(host: str, _settings: HostSettings) -> tuple[Credential, float]:
     try:
         import google.auth
         import google.auth.exceptions
@@ -118,6 +125,8 @@ def _gar(host: str) -> tuple[Credential, float]:
         refresh(google.auth.transport.requests.Request())
     except google.auth.exceptions.DefaultCredentialsError:
         return Credential(), 60  # public images need no identity
+    except google.auth.exceptions.TransportError as error:
+        raise Unavailable(f"Google's token service does not answer, to sign in to {host}: {error}") from error
     except google.auth.exceptions.GoogleAuthError as error:
         raise Denied(f"no Google identity to sign in to {host}", hint="grant roles/artifactregistry.reader") from error
     return Credential("oauth2accesstoken", str(credentials.token)), 1800

@@ -42,6 +42,25 @@ class HostSettings:
     """Pulls of a rate limit that are left to others: at or below it we wait instead of spending."""
 
 
+def http_client(settings: HostSettings) -> httpx.Client:
+    """Return a client that reaches the host in the way `settings` say: its authority, its proxy.
+
+    Raises:
+        ConfigError: an authority's file that is none, a proxy that is no URL.
+    """
+    try:
+        proxy = httpx.Proxy(settings.proxy) if settings.proxy else None
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ConfigError(f"not the URL of a proxy: {error}", hint="http://proxy.example:3128, for example") from error
+    return httpx.Client(
+        timeout=httpx.Timeout(30, connect=10),
+        verify=_trust(settings.ca_file) if not settings.plain_http else False,
+        proxy=proxy,
+        headers={"User-Agent": "seawall"},
+        follow_redirects=False,
+    )
+
+
 class Transport:
     """One host. Thread-safe; answers are streamed so that a large blob never lies in memory."""
 
@@ -64,13 +83,7 @@ class Transport:
         self._remaining: int | None = None
         self._window_ends = 0.0
         self.base = f"{'http' if settings.plain_http else 'https'}://{host}"
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(30, connect=10),
-            verify=_trust(settings.ca_file) if not settings.plain_http else False,
-            proxy=settings.proxy or None,
-            headers={"User-Agent": "seawall"},
-            follow_redirects=False,
-        )
+        self._client = http_client(settings)
 
     def close(self) -> None:
         """Close the connections."""
