@@ -74,6 +74,24 @@ def show(
 
 
 @app.command()
+def docs(
+    output: Annotated[Path, typer.Option(help="Folder for the pages; pages of analytics that are gone go.")],
+) -> None:
+    """Write the reference pages: an index and one page per analytic."""
+    from seawall.app.detect import load_rules
+    from seawall.app.reference_pages import reference_pages
+
+    pages = reference_pages(load_rules())
+    output.mkdir(parents=True, exist_ok=True)
+    for stale in output.glob("[A-Z][A-Z]-[0-9]*.md"):
+        if stale.name not in pages:
+            stale.unlink()
+    for name, text in pages.items():
+        (output / name).write_text(text, "utf-8")
+    typer.echo(f"{len(pages)} pages in {output}", err=True)
+
+
+@app.command()
 def reset(
     cluster: Annotated[str, typer.Option(help="Cluster, or a scope such as account:aws:123456789012.")],
 ) -> None:
