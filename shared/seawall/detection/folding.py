@@ -47,7 +47,10 @@ def fold(alerts: Iterable[Alert], *, max_evidence: int = MAX_EVIDENCE) -> list[A
 def _join(group: list[Alert], max_evidence: int) -> Alert:
     first = min(group, key=_order)
     if len(group) == 1 and first.members and len(first.evidence) <= max_evidence:
-        return first
+        # Ordered like a joined one, so that joining it with itself later changes nothing.
+        return replace(
+            first, entities=_ordered(first.entities), reasons=tuple(sorted(set(first.reasons))[:MAX_REASONS])
+        )
     members = sorted({member for alert in group for member in _members(alert)})[:SKETCH_SIZE]
     by_place: dict[tuple[str, str, int], Evidence] = {}
     for alert in group:
@@ -75,10 +78,14 @@ def _join(group: list[Alert], max_evidence: int) -> Alert:
         else _distinct(members),
         members=tuple(members),
         reasons=tuple(sorted({reason for alert in group for reason in alert.reasons})[:MAX_REASONS]),
-        entities=tuple(sorted(entities, key=lambda entity: (entity.kind, entity.scope, entity.id))[:MAX_ENTITIES]),
+        entities=_ordered(entities),
         evidence=tuple(item for _, item in evidence[:max_evidence]),
         features=dict(sorted(features.items())),
     )
+
+
+def _ordered(entities: Iterable[Entity]) -> tuple[Entity, ...]:
+    return tuple(sorted(set(entities), key=lambda entity: (entity.kind, entity.scope, entity.id))[:MAX_ENTITIES])
 
 
 def _distinct(members: list[int]) -> int:
