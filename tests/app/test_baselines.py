@@ -119,3 +119,14 @@ def test_a_list_that_is_not_there_is_said(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.txt"):
         application.detect_audit(body(0, *USUAL), "prod")
     application.close()
+
+
+def test_coverage_says_what_lacks_and_who_is_silent(tmp_path):
+    application = opened(tmp_path)
+    application.detect_audit(body(0, *USUAL), "prod")
+    (found,) = application.coverage()
+    assert found["silent"]
+    assert found["arrives"] == ["any", "reads", "source addresses"]
+    assert found["blind"]["AU-0101"] == ["request bodies"]
+    assert "CO-0002" not in found["blind"]
+    application.close()

@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 FORGOTTEN = timedelta(hours=1)
 """A scan that is under way for longer was lost with its worker."""
+ARRIVAL_STEP = timedelta(minutes=1)
 POISON_BYTES = 1024 * 1024
 """How much of a poisonous input is kept."""
 
@@ -83,6 +84,7 @@ class Application:
         self._queue: JobQueue | None = None
         self._correlates_apart = False
         self._engines: dict[str, Engine] = {}
+        self._arrived: dict[tuple[str, str], datetime] = {}
         self.store = ports.store
 
     def use_queue(self, queue: JobQueue, *, correlate_apart: bool = False) -> None:
@@ -295,6 +297,7 @@ class Application:
             unusual = baselines.judge(batch.events, alerts, now)
             raised = self._raised([*alerts, *unusual], rejected=batch.rejected.total())
             muted = baselines.save(now)
+            self._note_arrivals(batch.events, now)
         except Exception:
             baselines.drop()
             raise
@@ -469,7 +472,26 @@ class Application:
         """How many documents wait, by destination."""
         return self.store.outbox.pending()
 
+    def coverage(self) -> list[dict[str, Any]]:
+        """See `seawall.app.coverage.coverage`; over what every cluster ever sent."""
+        from seawall.app.coverage import coverage
+
+        return coverage(self.store.baselines.arrivals(), self._analytics.values(), self._now())
+
     # Inside
+
+    def _note_arrivals(self, events: Sequence[Any], now: datetime) -> None:
+        """Keep what came from which cluster, each fact at most once a minute."""
+        from seawall.detection.arrivals import facts_of
+        from seawall.ports.baselines import Arrival
+
+        due = [
+            Arrival(cluster, fact, min(ts, now))
+            for (cluster, fact), ts in facts_of(events).items()
+            if ts - self._arrived.get((cluster, fact), ts - ARRIVAL_STEP) >= ARRIVAL_STEP
+        ]
+        self.store.baselines.arrived(due)
+        self._arrived.update({(item.cluster, item.fact): item.last_seen for item in due})
 
     def _keep(self, event: CloudEvent) -> None:
         if self._queue is None:

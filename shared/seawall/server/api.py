@@ -93,6 +93,10 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             )
         }
 
+    @api.get("/analytics/coverage", tags=["detection"], summary="Per cluster: silent or not, and blind analytics")
+    def coverage() -> Any:
+        return {"clusters": application.coverage()}
+
     @api.get("/incidents", tags=["detection"], summary="Incidents, newest first")
     def incidents(
         limit: int = Query(100, ge=1, le=1000),

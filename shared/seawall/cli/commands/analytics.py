@@ -92,6 +92,18 @@ def docs(
 
 
 @app.command()
+def coverage() -> None:
+    """Per cluster in the store, as JSON: whether it stopped sending audit events, and which analytics are blind and why."""
+    from seawall.bootstrap import bootstrap
+
+    application = bootstrap()
+    try:
+        typer.echo(json.dumps(application.coverage(), indent=2))
+    finally:
+        application.close()
+
+
+@app.command()
 def reset(
     cluster: Annotated[str, typer.Option(help="Cluster, or a scope such as account:aws:123456789012.")],
 ) -> None:
