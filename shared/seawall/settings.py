@@ -151,10 +151,6 @@ class DefenderSyncSettings(Section):
     endpoint: str = "https://graph.microsoft.com/v1.0"
     overlap_minutes: int = Field(default=10, ge=1)
     """How far each run looks back behind the last one."""
-    write_back: bool = False
-    """Accepted from deployments; nothing is written to the portal yet."""
-    console_url: str = ""
-    """Base URL of Seawall's console, as deployments set it for the apps that link to it."""
     ca_file: Path | None = None
 
 

@@ -5,10 +5,10 @@
         publisher = pubsub_v1.PublisherClient()
 
 What it does: topics, pull and push subscriptions; Publish, Pull, StreamingPull, Acknowledge, ModifyAckDeadline;
-redelivery when an acknowledgement deadline passes or on nack (`delivery_attempt` counts); dead-letter topics; push as
-the service sends it (the JSON envelope by POST, retried with backoff until 2xx), with an optional bearer token.
+redelivery when an acknowledgement deadline passes or on nack (`delivery_attempt` counts); dead-letter topics; ordering
+keys (of one key one message at a time, and what failed comes before what is behind it); push as the service sends it (the JSON envelope by POST, retried with backoff until 2xx), with an optional bearer token.
 Faults: `pubsub.duplicate_next = 3` delivers the next three messages twice (delivery is at least once).
-What it does not: ordering keys, filters, exactly-once, seek, snapshots, schemas, IAM, OIDC signatures.
+What it does not: filters, exactly-once, seek, snapshots, schemas, IAM, OIDC signatures.
 
 A Cloud Run function is `functions-framework --target f --signature-type cloudevent --port N` with a push subscription
 to http://127.0.0.1:N/: it turns the envelope into a CloudEvent. An exception in the function is a 500, so a redelivery.
@@ -42,6 +42,7 @@ class Subscription:
     waiting: deque[tuple[int, Any]] = field(default_factory=deque)  # (attempt, message)
     leased: dict[str, tuple[float, int, Any]] = field(default_factory=dict)  # ack id -> (deadline, attempt, message)
     acknowledged: int = 0
+    pushing: bool = False
     failures: int = 0  # nacks, expired leases, pushes without 2xx
 
     @property
@@ -80,13 +81,27 @@ class PubSub:
         if attempt >= subscription.max_attempts:
             self._enqueue(subscription.config.dead_letter_policy.dead_letter_topic, message)
         else:
-            subscription.waiting.append((attempt + 1, message))
+            if message.ordering_key and subscription.config.enable_message_ordering:
+                subscription.waiting.appendleft((attempt + 1, message))
+            else:
+                subscription.waiting.append((attempt + 1, message))
             self._changed.notify_all()
+
+    @staticmethod
+    def _next(subscription: Subscription) -> tuple[int, Any] | None:
+        """Take the first message whose key is not under way."""
+        busy = {message.ordering_key for _, _, message in subscription.leased.values()} - {""}
+        busy = busy if subscription.config.enable_message_ordering else set()
+        for index, (attempt, message) in enumerate(subscription.waiting):
+            if message.ordering_key not in busy:
+                del subscription.waiting[index]
+                return attempt, message
+        return None
 
     def _lease(self, subscription: Subscription, limit: int) -> list[Any]:
         out = []
-        while subscription.waiting and len(out) < limit:
-            attempt, message = subscription.waiting.popleft()
+        while len(out) < limit and (taken := self._next(subscription)):
+            attempt, message = taken
             ack_id = str(uuid.uuid4())
             subscription.leased[ack_id] = (time.monotonic() + subscription.deadline_s, attempt, message)
             out.append(messages.ReceivedMessage(ack_id=ack_id, message=message, delivery_attempt=attempt))
@@ -95,6 +110,7 @@ class PubSub:
     def _ack(self, subscription: Subscription, ack_ids: Any) -> None:
         for ack_id in ack_ids:
             subscription.acknowledged += subscription.leased.pop(ack_id, None) is not None
+        self._changed.notify_all()
 
     def _extend(self, subscription: Subscription, ack_ids: Any, seconds: Any) -> None:
         """Move deadlines; 0 seconds is a nack."""
@@ -125,6 +141,7 @@ class PubSub:
                 if not subscription.waiting:
                     continue
                 attempt, message = subscription.waiting.popleft()
+                subscription.pushing = True
             headers = {"Content-Type": "application/json"}
             if self.push_token:
                 headers["Authorization"] = f"Bearer {self.push_token(subscription.config)}"
@@ -136,6 +153,13 @@ class PubSub:
                 time.sleep(self.push_backoff_s * 2 ** min(attempt - 1, 6))
                 with self._changed:
                     self._again(subscription, attempt, message)
+            subscription.pushing = False
+
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way, in any subscription that is pushed."""
+        with self._changed:
+            pushed = [s for s in self.subscriptions.values() if s.config.push_config.push_endpoint]
+            return not any(s.waiting or s.pushing for s in pushed)
 
     # Publisher
     def CreateTopic(self, request: Any, context: Any) -> Any:

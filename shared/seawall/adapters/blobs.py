@@ -125,14 +125,14 @@ class S3Blobs:
         """See the port."""
         from seawall.adapters.aws.session import translated
 
-        with translated("s3:GetObject"):
+        with translated("s3:GetObject", Unavailable):
             return bytes(self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read())
 
     def put(self, name: str, content: bytes) -> None:
         """See the port."""
         from seawall.adapters.aws.session import translated
 
-        with translated("s3:PutObject"):
+        with translated("s3:PutObject", Unavailable):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
 
     def version(self, name: str) -> str:
@@ -140,7 +140,7 @@ class S3Blobs:
         from seawall.adapters.aws.session import translated
 
         try:
-            with translated("s3:GetObject"):
+            with translated("s3:GetObject", Unavailable):
                 return str(self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)["ETag"])
         except NotFound:
             return ""

@@ -132,7 +132,7 @@ class SqsQueues:
         fifo = name == "correlate"
         url = f"{self._settings.endpoint.rstrip('/')}/{self._settings.prefix}{name}{'.fifo' if fifo else ''}"
         order = {"MessageGroupId": _token(group), "MessageDeduplicationId": _token(key)} if fifo else {}
-        with translated("sqs:SendMessage"):
+        with translated("sqs:SendMessage", Unavailable):
             client("sqs").send_message(QueueUrl=url, MessageBody=message.decode(), **order)
 
 

@@ -37,26 +37,36 @@ def client(service: str, region: str = "") -> Any:
 
 
 @contextmanager
-def translated(action: str) -> Iterator[None]:
-    """Raise what AWS says about `action` ("securityhub:BatchImportFindings") as a `SeawallError`."""
+def translated(action: str, refused: type[SeawallError] = InputError) -> Iterator[None]:
+    """Raise what AWS says about `action` ("securityhub:BatchImportFindings") as a `SeawallError`.
+
+    What the service refuses for a reason that is not known here is `refused`. Where our own queues and buckets are concerned
+    that is `Unavailable`: no input is at fault when they are missing or wrongly set up.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _error(action, error.response) from error
+        raise _error(action, error.response, refused) from error
     except BotoCoreError as error:
         raise Unavailable(f"{action}: {type(error).__name__}", hint=str(error)) from error
 
 
-def _error(action: str, response: dict[str, Any]) -> SeawallError:
+def _error(action: str, response: dict[str, Any], refused: type[SeawallError]) -> SeawallError:
     code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     what = f"{action}: {code} {message}".strip()
     if code in _DENIED or code in _EXPIRED or status in (401, 403):
         return Denied(what, hint=f"allow {action} in the role's policy")
-    if "NotFound" in code or code.startswith("NoSuch") or status == 404:
+    if (
+        "NotFound" in code
+        or "NonExistent" in code
+        or "DoesNotExist" in code
+        or code.startswith("NoSuch")
+        or status == 404
+    ):
         return NotFound(what)
     if code in _BUSY or status == 429 or status >= 500:
         return Unavailable(what)
-    return InputError(what)
+    return refused(what)
