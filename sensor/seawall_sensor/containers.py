@@ -67,13 +67,15 @@ class Mount:
 
 @dataclass(slots=True)
 class Container:
-    """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process."""
+    """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process;
+    `mountinfo` that process's mounts, kept because most processes are gone when their exec is read."""
 
     context: ContainerContext
     cgroup: int = 0
     path: str = ""
     first_pid: int = 0
     mounts: tuple[Mount, ...] = ()
+    mountinfo: str = ""
     complete: bool = False
     announced: bool = False
     gone: bool = False

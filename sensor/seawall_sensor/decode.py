@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,7 +46,7 @@ from seawall.domain.runtime_events import (
 from seawall_sensor import dns, records, sensitive
 from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.files import script_of, script_origin
-from seawall_sensor.host import Host, boot_offset_ns
+from seawall_sensor.host import Host, boot_offset_ns, read_text
 from seawall_sensor.processes import Entry, ProcessCache, arguments
 from seawall_sensor.records import (
     DRIFTED,
@@ -97,6 +98,8 @@ _REASONS = {1: "drift", 2: "listed", 3: "network"}
 _RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "runsc", "memfd:runc", "exe")
 
 _MAX_ASKED = 50
+_WAIT_S = 0.05
+"""How long a new container's first event waits for the runtime's state; the rings hold what comes meanwhile."""
 Found = list[RuntimeEvent]
 
 
@@ -182,12 +185,20 @@ class Decoder:
         container = self.containers.find(head.cgroup, entry)
         if container is not None and not container.complete and container.asked < _MAX_ASKED:
             # The runtime may be writing its state just now; a container that it never names is not asked for for ever.
-            container.asked += 1
-            self.containers.complete(container)
+            self._complete(container)
         # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
         if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
             return None
         return container
+
+    def _complete(self, container: Container) -> None:
+        first = not container.asked
+        container.asked += 1
+        self.containers.complete(container)
+        end = time.monotonic() + _WAIT_S
+        while first and not container.complete and time.monotonic() < end:
+            time.sleep(_WAIT_S / 10)
+            self.containers.complete(container)
 
     def _base(self, head: Head, entry: Entry, container: Container | None) -> dict[str, Any]:
         self.seq += 1
@@ -247,7 +258,7 @@ class Decoder:
         elif container is not None:
             script = script_of(entry.exe, args, cwd)
         if script and container is not None:
-            script_drift = script_origin(self.host.proc, head.pid, script) in ("upper", "tmpfs", "bind")
+            script_drift = script_origin(self._mounts(container, head.pid), script) in ("upper", "tmpfs", "bind")
         peer = ""
         if record.peer_family:
             peer = f"{_address(record.peer, record.peer_family)}:{record.peer_port}"
@@ -291,9 +302,17 @@ class Decoder:
         self.seq += 1
         return self.seq
 
+    def _mounts(self, container: Container, pid: int) -> str:
+        for each in (pid, container.first_pid):
+            if found := read_text(f"{self.host.proc}/{each}/mountinfo"):
+                return found
+        return container.mountinfo
+
     def _enter(self, container: Container, entry: Entry, head: Head, found: Found) -> None:
         """Note a process of a container: its first one starts it; one that does not come from that one was brought in."""
         container.processes += 1
+        if not container.mountinfo:
+            container.mountinfo = read_text(f"{self.host.proc}/{head.pid}/mountinfo")
         if not container.first_pid:
             container.first_pid = entry.pid
         if not container.announced:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 
-from seawall_sensor.host import read_text
-
 _INTERPRETER = re.compile(
     r"^(?:(?:ba|da|a|z|k|mk|c|tc)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|nodejs|lua[\d.]*|pypy[\d.]*|deno|bun)$"
 )
@@ -33,14 +31,14 @@ def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
     return ""
 
 
-def script_origin(proc: str, pid: int, path: str) -> str:
-    """Return where a file of a process lies: image, upper, tmpfs, bind; empty when it cannot be told.
+def script_origin(mountinfo: str, path: str) -> str:
+    """Return where a file lies by the mounts (`/proc/PID/mountinfo`) of its process: image, upper, tmpfs, bind.
 
-    Looked up in the mounts of the process while it runs: for a process that is gone already the answer is empty.
+    Empty when it cannot be told: no mounts known, or the container's writable layer is gone already.
     """
     best, kind, options, source = "", "", "", ""
     root_options = ""
-    for line in read_text(f"{proc}/{pid}/mountinfo").splitlines():
+    for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields, about = left.split(), right.split()
         if len(fields) < 5 or len(about) < 3:
@@ -60,5 +58,7 @@ def script_origin(proc: str, pid: int, path: str) -> str:
         if option.startswith("upperdir="):
             # lexists: links in the writable layer count as they are. The upper folder is on the node's side.
             inside = path[len(best.rstrip("/")) :]
+            if not os.path.isdir(option[len("upperdir=") :]):
+                return ""
             return "upper" if os.path.lexists(option[len("upperdir=") :] + inside) else "image"
     return "image"

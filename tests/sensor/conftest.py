@@ -21,25 +21,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IMAGE = "seawall-test-busybox"
 PODMAN = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-APPLETS = (
-    "sh",
-    "cat",
-    "cp",
-    "mv",
-    "rm",
-    "touch",
-    "chmod",
-    "ln",
-    "nc",
-    "sleep",
-    "true",
-    "mount",
-    "kill",
-    "unshare",
-    "wget",
-)
 # crun refuses hosts where the v2 hierarchy lies beside v1 ones: it is hidden in a mount namespace of its own.
 HIDE_V2 = 'if [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi; exec "$@"'
+
+ATTACH = """
+#include <stdlib.h>
+#include <sys/ptrace.h>
+int main(int n, char **args) { return ptrace(PTRACE_ATTACH, atoi(args[1]), 0, 0) != 0; }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +101,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         (root / each).mkdir(parents=True)
     (root / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
     (root / "bin/busybox").chmod(0o755)
-    for applet in APPLETS:
-        (root / "bin" / applet).symlink_to("busybox")
+    for applet in subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True, text=True).stdout.split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     (root / "etc/shadow").write_text("root:*:1:0:99999:7:::\n")
+    for each in ("var/log", "etc/cron.d", "run/secrets/kubernetes.io/serviceaccount"):
+        (root / each).mkdir(parents=True)
+    (root / "var/log/auth.log").write_text("x\n")
+    (root / "run/secrets/kubernetes.io/serviceaccount/token").write_text("not a token\n")
+    source = folder / "attach.c"
+    source.write_text(ATTACH)
+    subprocess.run(["clang", "-O1", "-static", "-o", str(root / "bin/attach"), str(source)], check=True)
     with tarfile.open(folder / "root.tar", "w") as tar:
         tar.add(root, ".")
     subprocess.run(["podman", "import", "-q", str(folder / "root.tar"), IMAGE], check=True, capture_output=True)

