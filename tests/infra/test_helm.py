@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.helm import path
+
 CHART = Path(__file__).parents[2] / "infra/helm/seawall"
-HELM = os.environ.get("SEAWALL_HELM") or shutil.which("helm") or "helm"
+HELM = path()
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
