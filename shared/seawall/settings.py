@@ -259,6 +259,8 @@ class Settings(BaseSettings):
     """Shared secret of registry and audit webhooks; empty = those doors are closed."""
     api_token: SecretStr = SecretStr("")
     """Bearer token of API and console; empty = only callers on the loopback address are served."""
+    event_grid_subscriptions: tuple[str, ...] = ()
+    """Names of the Event Grid subscriptions whose handshake and events are answered; empty = any that knows the secret."""
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     """Largest request body that a door takes."""
     detection: DetectionSettings = DetectionSettings()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from seawall.domain.errors import Unauthenticated
 from seawall.server.security import bounded_body, require_secret
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def router(application: Application, settings: Settings) -> APIRouter:
     @doors.post("/registry/{kind}", status_code=202, summary="A registry's push notification")
     async def registry(kind: str, request: Request) -> Any:
         body = await received(request, "the registry door")
+        known = {name.lower() for name in settings.event_grid_subscriptions}
+        if kind == "eventgrid" and known and request.headers.get("aeg-subscription-name", "").lower() not in known:
+            raise Unauthenticated("not a subscription of event_grid_subscriptions")
         status, answer = await asyncio.to_thread(application.accept_registry, kind, dict(request.headers), body)
         return JSONResponse(answer, status)
 
