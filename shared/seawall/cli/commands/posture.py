@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seawall.cli.attack_paths import paths
 from seawall.cli.command import Command
 from seawall.domain.errors import InputError
 
@@ -26,6 +27,8 @@ COMMAND = Command(id="posture", app=app)
 def posture() -> None:
     """Judge clusters, manifests and registries by the posture controls."""
 
+
+app.command("paths")(paths)
 
 FORMATS = ("table", "json", "csv", "html", "pdf", "oscal")
 
