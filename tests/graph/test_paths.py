@@ -6,7 +6,7 @@ import json
 from datetime import date
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from seawall.cli.commands.posture import app
@@ -69,7 +69,7 @@ def test_limits_are_told() -> None:
 def test_pictures_escape_names() -> None:
     made = graph({**POD, "metadata": {**SHOP, "name": 'a"<b>'}}, SERVICE, ADMIN)
     paths = search(made).paths
-    assert ElementTree.fromstring(to_svg(paths[0])).tag.endswith("svg")
+    assert ET.fromstring(to_svg(paths[0])).tag.endswith("svg")
     assert r"a\"<b>" in to_dot(paths)
 
 

@@ -176,16 +176,17 @@ def search(
     super_goal = len(graph.vertices)
     for _, members, impact in wanted:
         backward.add_edges_from([(super_goal, member, 0.0) for member in members])
-        distance = rustworkx.digraph_dijkstra_shortest_path_lengths(backward, super_goal, float)
+        distance = dict(rustworkx.digraph_dijkstra_shortest_path_lengths(backward, super_goal, float).items())
         backward.remove_edges_from([(super_goal, member) for member in members])
         goal_set = set(members)
+        chosen: dict[int, Link | None] = {}
         for entry in starts:
             if entry in goal_set or entry not in distance:
                 continue
             if report.total >= MAX_PATHS:
                 report.partial.append(Note("paths", f"stopped after {MAX_PATHS:,}"))
                 break
-            path = _walk(graph, entry, goal_set, distance, forward, cost, impact)
+            path = _walk(graph, entry, goal_set, distance, forward, cost, impact, chosen)
             if path is None:
                 continue
             report.total += 1
@@ -201,21 +202,24 @@ def _walk(
     graph: AttackGraph,
     entry: int,
     goals: set[int],
-    distance: rustworkx.PathLengthMapping,
+    distance: dict[int, float],
     forward: dict[int, list[Link]],
     cost: dict[str, float],
     impact: float,
+    chosen: dict[int, Link | None],
 ) -> Path | None:
-    """Follow the distances down from an entry to a goal."""
+    """Follow the distances down from an entry to a goal; `chosen` remembers the next link of each vertex."""
     known = catalogue()
     links: list[Link] = []
     here, likelihood = entry, _OPENNESS.get(graph.vertices[entry].kind, 0.5)
     while here not in goals and len(links) < 200:
-        best = min(
-            (link for link in forward[here] if link.target in distance),
-            key=lambda link: (distance[link.target] + cost[link.edge], link.edge, link.cause),
-            default=None,
-        )
+        if here not in chosen:
+            chosen[here] = min(
+                (link for link in forward[here] if link.target in distance),
+                key=lambda link: (distance[link.target] + cost[link.edge], link.edge, link.cause),
+                default=None,
+            )
+        best = chosen[here]
         if best is None:
             return None
         links.append(best)
