@@ -19,7 +19,7 @@ ELF = b"\x7fELF" + bytes(60)
 @pytest.mark.parametrize(
     ("content", "names"),
     [
-        (EICAR + b"\n", ("Seawall_Test_Marker",)),
+        (EICAR + b" and more", ("Seawall_Test_Marker",)),
         (b"x" + EICAR, ()),
         (b"#!/bin/sh\n# SEAWALL-MALWARE-TEST-FILE-9f2c7e11\n", ("Seawall_Test_Marker",)),
         (ELF + b"stratum+tcp:// randomx donate-level", ("Miner_Program",)),
@@ -49,7 +49,7 @@ def test_a_listed_hash(tmp_path):
 def test_a_drifted_program_gives_a_verdict_that_raises_an_alert(tmp_path):
     folder = tmp_path / "4000"
     folder.mkdir()
-    (folder / "exe").write_bytes(EICAR + b"\n")
+    (folder / "exe").write_bytes(EICAR + b" and more")
     scanner = FileScanner(proc=tmp_path)
     (verdict,) = scanner.check(ran("/tmp/x", drift=True, origin="upper", exe_inode=7))
     assert verdict.signatures == ("Seawall_Test_Marker",)
