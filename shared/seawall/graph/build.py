@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from seawall.catalog import collect
 from seawall.graph.edges.pods import pods_within
@@ -28,8 +28,7 @@ def catalogue() -> dict[str, AttackEdge]:
     return {edge.id: edge for edge in collect("seawall.graph.edges", AttackEdge)}
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One step in the graph; `edge` is the id of its declaration, empty for group membership."""
 
     source: int

@@ -29,6 +29,9 @@ class VertexKind(StrEnum):
     CLUSTER_ADMIN = "ClusterAdmin"
     GROUP = "Group"
 
+    # The enum's own hash is a Python call; vertices are hashed millions of times.
+    __hash__ = str.__hash__
+
 
 class Vertex(NamedTuple):
     """`namespace` is empty outside namespaces; `name` is unique within kind and namespace.
