@@ -125,11 +125,25 @@ int dns_answers(struct __sk_buff *skb)
 	return ALLOW;
 }
 
+static __always_inline bool denies(struct network_rule *rule, u16 port)
+{
+	for (int i = 0; i < PORT_RANGES; i++) {
+		struct port_range *range = &rule->ranges[i];
+
+		if (!range->used)
+			break;
+		if (port >= range->low && port <= range->high)
+			return range->deny;
+	}
+	return false;
+}
+
 /* What the policy of the calling process's cgroup says of this peer. */
 static __always_inline int judge(struct address *peer, u16 protocol)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	u32 zero = 0, *blocked, address_bits = peer->family == 2 ? 32 : 128;
+	u32 zero = 0, address_bits = peer->family == 2 ? 32 : 128;
+	struct network_rule *rule;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
 	struct network_key key = {};
 	struct policy *policy;
@@ -146,8 +160,8 @@ static __always_inline int judge(struct address *peer, u16 protocol)
 	key.policy = policy->id;
 	key.family = peer->family;
 	__builtin_memcpy(key.bytes, peer->bytes, 16);
-	blocked = bpf_map_lookup_elem(&blocked_networks, &key);
-	if (!blocked || !*blocked)
+	rule = bpf_map_lookup_elem(&blocked_networks, &key);
+	if (!rule || !denies(rule, peer->port))
 		return ALLOW;
 	r = bpf_ringbuf_reserve(&event_ring, sizeof(*r), 0);
 	if (r) {
@@ -201,6 +215,13 @@ static __always_inline void peer_of(struct bpf_sock_addr *ctx, struct address *p
 		words[1] = ctx->user_ip6[1];
 		words[2] = ctx->user_ip6[2];
 		words[3] = ctx->user_ip6[3];
+		/* An IPv4 peer in the notation of IPv6 is that IPv4 peer. */
+		if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+			words[0] = words[3];
+			words[2] = 0;
+			words[3] = 0;
+			peer->family = 2;
+		}
 	} else {
 		u32 v4 = ctx->user_ip4;
 

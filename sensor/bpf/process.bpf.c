@@ -113,7 +113,8 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 	bool drifted = r->origin >= ORIGIN_UPPER && r->origin <= ORIGIN_BIND;
 	u8 action = 0;
 
-	if (!policy || r->head.pid == options.self_pid)
+	/* In the node's mount namespace it is the runtime, on its way into the container. */
+	if (!policy || r->head.pid == options.self_pid || r->head.mnt_ns == options.host_mnt_ns)
 		return;
 	if (drifted)
 		action = policy->drift;
@@ -124,8 +125,10 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 			action = policy->listed;
 	}
 	/* Where the LSM hook can block, this point is not reached; elsewhere "block" means: killed before it ran. */
-	if (action >= ACTION_KILL)
+	if (action >= ACTION_KILL) {
 		bpf_send_signal(SIGKILL);
+		action = ACTION_KILL;
+	}
 	r->head.result = action;
 }
 

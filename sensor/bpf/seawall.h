@@ -380,13 +380,27 @@ struct network_key {
 	u16 unused;
 };
 
-/* Value: 0 = the network may be reached, 1 = not. */
+#define PORT_RANGES 16
+
+struct port_range {
+	u16 low;
+	u16 high;
+	u8 deny;
+	u8 used;		/* the first unused one ends the list */
+	u16 unused;
+};
+
+/* What holds for a network, wider networks included: the first range that holds the port decides; none = allowed. */
+struct network_rule {
+	struct port_range ranges[PORT_RANGES];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
 	__type(key, struct network_key);
-	__type(value, u32);
+	__type(value, struct network_rule);
 } blocked_networks SEC(".maps");
 
 struct inode_key {
@@ -566,7 +580,8 @@ static __always_inline void fill_head(struct head *h, struct task_struct *task, 
 static __always_inline void send(struct scratch *s, void *ring, u64 size)
 {
 	u32 kind = s->head.kind & (KINDS - 1);
-	u64 flags = wakeup_flags(ring);
+	/* A new container waits for its policy; the others are read when there are enough of them. */
+	u64 flags = kind == KIND_CGROUP ? BPF_RB_FORCE_WAKEUP : wakeup_flags(ring);
 
 	s->head.size = size;
 	opaque(size);

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,9 @@ def run(
     host_root: Annotated[str, typer.Option(envvar="SEAWALL_HOST_ROOT", help="where the node's / is mounted")] = "/",
     cpu_share: Annotated[float, typer.Option(help="share of one core above which the sensor sheds load")] = 0.5,
     memory_mb: Annotated[int, typer.Option(help="own memory in MB above which the sensor sheds load")] = 200,
+    policy: Annotated[
+        Path | None, typer.Option(help="file of enforcement policies; nothing is stopped without")
+    ] = None,
     fold_s: Annotated[float, typer.Option(help="equal events within this time are counted, not repeated")] = 5.0,
 ) -> None:
     """Watch this node until SIGTERM: one JSON object a line."""
@@ -58,10 +62,12 @@ def run(
     from seawall.detection.engine import Engine
 
     from seawall_sensor.check import kinds_of
+    from seawall_sensor.enforcement import Enforcer
     from seawall_sensor.host import Host
     from seawall_sensor.limits import Limits
     from seawall_sensor.loader import Options
     from seawall_sensor.output import JsonLines
+    from seawall_sensor.policy import read_policies
     from seawall_sensor.records import Kind
     from seawall_sensor.sensor import Sensor
 
@@ -70,15 +76,18 @@ def run(
     rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.enabled]
     kinds = frozenset(Kind) if all_hooks else kinds_of(rules) if rules else frozenset(Kind) - {Kind.FORK}
     lines = JsonLines(sys.stdout.buffer, only or (() if events else ("alert",)))
+    host = Host.here(node)
+    enforcer = Enforcer(read_policies(policy), host) if policy is not None else None
     sensor = Sensor(
-        Host.here(node),
-        Options(kinds=kinds, fold_s=fold_s),
+        host,
+        Options(kinds=kinds, fold_s=fold_s, enforce=enforcer is not None),
         lines,
         Engine(rules) if rules else None,
         cluster=cluster,
         version=_version(),
         root=host_root,
         limits=Limits(cpu_share, memory_mb << 20),
+        enforcer=enforcer,
     )
     signal.signal(signal.SIGTERM, sensor.stop)
     signal.signal(signal.SIGINT, sensor.stop)

@@ -95,10 +95,11 @@ class ContainerIndex:
         *,
         root: str = "/",
         on_host_cgroup: Callable[[int], None] = lambda _cgroup: None,
+        on_container: Callable[[Container], None] = lambda _container: None,
         limit: int = 4096,
     ) -> None:
         self._host, self._processes, self._root, self._limit = host, processes, root.rstrip("/"), limit
-        self._on_host_cgroup = on_host_cgroup
+        self._on_host_cgroup, self._on_container = on_host_cgroup, on_container
         self._paths: OrderedDict[int, str] = OrderedDict()
         self._by_cgroup: dict[int, Container | None] = {}
         self._by_namespace: dict[int, Container | None] = {}
@@ -120,6 +121,17 @@ class ContainerIndex:
         self._by_cgroup.pop(cgroup, None)
         if not container_id(path):
             self._on_host_cgroup(cgroup)
+
+    def adopt(self, cgroup: int) -> None:
+        """Look a learned cgroup's container up before it did anything."""
+        path = self._paths.get(cgroup, "")
+        if self._by_cgroup.get(cgroup) is None and container_id(path):
+            self._by_cgroup[cgroup] = self._look_up(cgroup, 0)
+
+    def adopt_all(self) -> None:
+        """Look up the containers of all learned cgroups."""
+        for cgroup in list(self._paths):
+            self.adopt(cgroup)
 
     def forget(self, cgroup: int) -> Container | None:
         """A cgroup was removed: return the container that ended with it, if it was its last."""
@@ -168,6 +180,7 @@ class ContainerIndex:
         container = self._container(identity, path)
         container.cgroup = cgroup
         container.cgroups.add(cgroup)
+        self._on_container(container)
         return container
 
     def _path_of(self, pid: int) -> str | None:
@@ -225,6 +238,7 @@ class ContainerIndex:
         container.complete = bool(container.context.image) and (
             "kubepods" not in container.path or bool(container.context.pod)
         )
+        self._on_container(container)
 
     # Where runtimes keep their state.
 

@@ -115,6 +115,7 @@ class Decoder:
         cluster: str = "",
         policy_name: Callable[[int], str] = str,
         on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
+        on_cgroup_gone: Callable[[int], None] = lambda _cgroup: None,
     ) -> None:
         self.host, self.processes, self.containers = host, processes, containers
         self.cluster = cluster
@@ -123,7 +124,7 @@ class Decoder:
         self.malformed = 0
         self.offset_ns = boot_offset_ns()
         self._policy_name = policy_name
-        self._on_file_used = on_file_used
+        self._on_file_used, self._on_cgroup_gone = on_file_used, on_cgroup_gone
         self._paths: dict[bytes, str] = {}
         self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._handlers: dict[int, Callable[[Head, bytes, int, Found], None]] = {
@@ -690,7 +691,9 @@ class Decoder:
         path = records.text(data[at : at + record.text_bytes])
         if record.operation == 1:
             self.containers.learn(record.value, path)
+            self.containers.adopt(record.value)
             return
+        self._on_cgroup_gone(record.value)
         container = self.containers.forget(record.value)
         if container is None or not container.announced:
             return

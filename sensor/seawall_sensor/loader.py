@@ -273,12 +273,12 @@ class Programs:
                 found["shed" if index >= KINDS else "ring", index % KINDS] = total
         return found
 
-    def control(self, *, shed: frozenset[Kind] = frozenset(), enforcing: bool = False) -> None:
-        """Switch kinds off while running, and enforcement on."""
+    def control(self, *, shed: frozenset[Kind] = frozenset()) -> None:
+        """Switch kinds off while running; enforcement is on when the options say so."""
         mask = 0
         for kind in shed:
             mask |= 1 << kind
-        self.maps["control"][struct.pack("<I", 0)] = CONTROL.pack(mask, enforcing, 0)
+        self.maps["control"][struct.pack("<I", 0)] = CONTROL.pack(mask, self.options.enforce, 0)
 
     def close(self) -> None:
         """Detach and unload everything."""

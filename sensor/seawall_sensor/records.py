@@ -66,6 +66,11 @@ POLICY = struct.Struct("<IBBBB")
 NETWORK_KEY = struct.Struct("<IIH16sH")
 LISTED_KEY = struct.Struct("<I28s")
 
+PORT_RANGE = struct.Struct("<2H2BH")
+"""`struct port_range`: low, high, deny, used."""
+
+PORT_RANGES = 16
+
 HEAD = struct.Struct("<4Q9Ii2HI16s")
 EXEC = struct.Struct("<2Q2q5Ii2I2B3sB5H16s2H16sI")
 ANCESTOR = struct.Struct("<Q2I16s")

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 from seawall.domain.alerts import Alert
-from seawall.domain.runtime_events import NO_PROCESS, Heartbeat, Loss, ProcessExec, RuntimeEvent
+from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent
 
 from seawall_sensor import sensitive
 from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.decode import Decoder
+from seawall_sensor.enforcement import Enforcer
 from seawall_sensor.host import Host
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options, Programs
@@ -89,14 +91,26 @@ class Sensor:
         version: str = "",
         root: str = "/",
         limits: Limits | None = None,
+        enforcer: Enforcer | None = None,
         on_exec: Callable[[ProcessExec], list[RuntimeEvent]] = lambda _event: [],
     ) -> None:
         self.host, self.options, self.sink, self.judge = host, options, sink, judge
         self.status = Status()
         self.programs = Programs(host, options)
         self.processes = ProcessCache()
-        self.containers = ContainerIndex(host, self.processes, root=root, on_host_cgroup=self._quieten)
-        self.decoder = Decoder(host, self.processes, self.containers, cluster=cluster, on_file_used=self._file_used)
+        self.enforcer = enforcer
+        self.containers = ContainerIndex(
+            host, self.processes, root=root, on_host_cgroup=self._quieten, on_container=self._container_known
+        )
+        self.decoder = Decoder(
+            host,
+            self.processes,
+            self.containers,
+            cluster=cluster,
+            policy_name=enforcer.policy_name if enforcer is not None else str,
+            on_file_used=self._file_used,
+            on_cgroup_gone=enforcer.forget if enforcer is not None else lambda _cgroup: None,
+        )
         self.limits = limits or Limits()
         self._version, self._on_exec = version, on_exec
         self._stopping = False
@@ -120,7 +134,10 @@ class Sensor:
             folders[sensitive.key(name)] = struct.pack("<I", flags)
         self.programs.control()
         self._rings = (self.programs.ring("process_ring"), self.programs.ring("event_ring"))
+        if self.enforcer is not None:
+            self.enforcer.start(self.programs.maps)
         self.containers.scan()
+        self.containers.adopt_all()
         self.processes.rebuild()
         self._take_running()
         self.status.state = "degraded" if self.programs.hooks.blind_kinds() else "ready"
@@ -200,11 +217,26 @@ class Sensor:
             self.decoder.malformed += 1
             log.warning("record not decoded", extra={"error": repr(error)[:200]})
             return
+        enforced = any(type(event) is Enforced for event in found)
         for event in found:
             self._emit(event)
             if type(event) is ProcessExec:
+                if self.enforcer is not None and event.container is not None:
+                    self._enforce(event, done=enforced)
                 for more in self._on_exec(event):
                     self._emit(more)
+
+    def _enforce(self, event: ProcessExec, *, done: bool) -> None:
+        assert self.enforcer is not None
+        assert event.container is not None
+        acted = self.enforcer.executed(event, self.containers.by_id.get(event.container.id), done=done)
+        if acted is not None:
+            self.decoder.seq += 1
+            self._emit(msgspec.structs.replace(acted, seq=self.decoder.seq))
+
+    def _container_known(self, container: Container) -> None:
+        if self.enforcer is not None:
+            self.enforcer.container(container)
 
     def _emit(self, event: RuntimeEvent) -> None:
         self.status.events += 1
