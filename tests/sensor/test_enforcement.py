@@ -109,7 +109,7 @@ def test_other_containers_and_the_node_are_untouched(enforcing, shell, tmp_path)
 
 
 def test_an_alert_says_what_was_stopped(enforcing, shell):
-    name, _ = shell("strict", DRIFT)
+    name, _ = shell("strict", DRIFT.replace("/tmp/sleep", "/tmp/rm").replace("rm 1", "rm -f /tmp/x"))
     found = enforcing.wait_for(
         lambda line: line["kind"] == "alert" and line["analytic"] == "RT-0102" and line["container"]["name"] == name
     )
