@@ -15,6 +15,7 @@ from seawall.ports.baselines import BaselineStore
 from seawall.ports.correlation import Carry
 from seawall.ports.inventory_index import InventoryIndex
 from seawall.ports.outbox import Outbox
+from seawall.ports.running import RunningStore
 from seawall.ports.sensors import SensorStore
 
 SCAN_STATES = ("queued", "running", "done", "failed", "skipped")
@@ -200,6 +201,8 @@ class Store(Protocol):
     def assessments(self) -> AssessmentStore: ...
     @property
     def sensors(self) -> SensorStore: ...
+    @property
+    def running(self) -> RunningStore: ...
     @property
     def outbox(self) -> Outbox: ...
     @property

@@ -15,6 +15,7 @@ from seawall.adapters.sql.inventory_index import SqlInventoryIndex
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
+from seawall.adapters.sql.running import SqlRunning
 from seawall.adapters.sql.sensors import SqlSensors
 from seawall.settings import Settings
 
@@ -32,6 +33,7 @@ class SqlStore:
         self.baselines = SqlBaselines(self.database)
         self.assessments = SqlAssessments(self.database)
         self.sensors = SqlSensors(self.database)
+        self.running = SqlRunning(self.database)
         self.outbox = SqlOutbox(self.database)
         self.poison = SqlPoison(self.database)
 
