@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from seawall.domain.alerts import Alert, Incident
 from seawall.domain.errors import ConfigError, MalformedEvent, NotFound, SeawallError, Unavailable, UnsupportedImage
 from seawall.domain.ids import content_id
 from seawall.formats.cloudevents import (
@@ -26,10 +25,6 @@ from seawall.formats.cloudevents import (
     CloudEvent,
     carrying,
 )
-from seawall.ports.clock import Clock
-from seawall.ports.publisher import BatchPublisher
-from seawall.ports.queue import JobQueue
-from seawall.ports.store import PoisonRecord, ScanState, Store
 
 if TYPE_CHECKING:
     from seawall.app.baselines import StoredBaselines
@@ -37,9 +32,14 @@ if TYPE_CHECKING:
     from seawall.detection.engine import Engine
     from seawall.detection.sources.batch import Batch
     from seawall.detection.tuning import Tuning
+    from seawall.domain.alerts import Alert, Incident
     from seawall.domain.findings import ImageReport
     from seawall.domain.images import ImagePushed
+    from seawall.ports.clock import Clock
+    from seawall.ports.publisher import BatchPublisher
+    from seawall.ports.queue import JobQueue
     from seawall.ports.sensors import SensorAuthority
+    from seawall.ports.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,8 @@ class Application:
         reference = str(push.reference)
         key = content_id("push", reference, push.source_event_id)
         if push.digest:
+            from seawall.ports.store import ScanState
+
             self.store.images.set_state(ScanState(push.digest, reference, "queued", updated_at=self._now()))
         self._keep(
             CloudEvent(
@@ -249,6 +251,8 @@ class Application:
 
     def scan_image(self, push: ImagePushed) -> Outcome:
         """Scan a pushed image, keep the report, sign and attach it. Scan states follow; the last reason stays visible."""
+        from seawall.ports.store import ScanState
+
         reference, digest = str(push.reference), push.digest
 
         def state(word: str, reason: str = "") -> None:
@@ -461,6 +465,8 @@ class Application:
 
     def poison(self, key: str, body: bytes, reason: str) -> None:
         """Keep an input that cannot be processed, for a person to look at."""
+        from seawall.ports.store import PoisonRecord
+
         identifier = content_id("poison", key, hashlib.sha256(body).hexdigest())
         self.store.poison.add(PoisonRecord(identifier, key, reason[:2000], body[:POISON_BYTES], self._now()))
 

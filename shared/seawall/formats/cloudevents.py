@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta
 
 from seawall.domain.errors import MalformedEvent
 
@@ -22,17 +23,18 @@ ALERTS_RAISED = "io.seawall.alerts.raised"
 INCIDENTS_CHANGED = "io.seawall.incidents.changed"
 
 
-class CloudEvent(BaseModel):
-    """One event. `id` is derived from content, so the same input twice is the same event; either `data` or `data_base64`."""
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `id` is derived from content, so the same input twice is the same event; either `data` or `data_base64`.
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    A msgspec structure and no pydantic model: every trigger imports it, and pydantic alone is a third of a cold start.
+    """
 
     specversion: Literal["1.0"] = "1.0"
-    id: str = Field(min_length=1, max_length=512)
-    source: str = Field(min_length=1, max_length=2048)
-    type: str = Field(min_length=1, max_length=128)
+    id: Annotated[str, Meta(min_length=1, max_length=512)]
+    source: Annotated[str, Meta(min_length=1, max_length=2048)]
+    type: Annotated[str, Meta(min_length=1, max_length=128)]
     subject: str = ""
-    time: datetime | None = None
+    time: Annotated[datetime, Meta(tz=True)] | None = None
     datacontenttype: str = "application/json"
     traceparent: str = ""
     """W3C trace context of the request that brought it (CloudEvents distributed-tracing extension)."""
@@ -49,7 +51,7 @@ class CloudEvent(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The event as JSON."""
-        return self.model_dump_json(exclude_defaults=False).encode()
+        return msgspec.json.encode(self)
 
 
 def carrying(kind: str, key: str, source: str, body: bytes, **attributes: Any) -> CloudEvent:
@@ -71,8 +73,12 @@ def parse(raw: bytes) -> CloudEvent:
         MalformedEvent: not a CloudEvent; `where` points at the first problem.
     """
     try:
-        return CloudEvent.model_validate_json(raw)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = "/" + "/".join(str(part) for part in problem["loc"])
-        raise MalformedEvent(f"not a CloudEvent: {problem['msg']}", where=where) from error
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what, _, where = str(error).partition(" - at `$")
+        raise MalformedEvent(
+            f"not a CloudEvent: {what}", where=f"/{where.rstrip('`').strip('.').replace('.', '/')}"
+        ) from error
+
+
+_DECODER = msgspec.json.Decoder(CloudEvent)

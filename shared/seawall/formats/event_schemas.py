@@ -47,7 +47,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def _envelope(description: str, kind: str) -> dict[str, Any]:
-    schema = CloudEvent.model_json_schema()
+    schema: dict[str, Any] = msgspec.json.schema(CloudEvent)["$defs"]["CloudEvent"]
     schema |= {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:{kind.replace('.', ':')}",

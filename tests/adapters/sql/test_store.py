@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from seawall.adapters.sql import schema
 from seawall.adapters.sql.database import Database
-from seawall.adapters.sql.migrate import migrate
+from seawall.adapters.sql.migrate import FOLDER, migrate, newest_revision
 from seawall.adapters.sql.store import SqlStore
 from seawall.detection.folding import fold
 from seawall.domain.alerts import Alert, Entity, EntityKind, Evidence, Incident
@@ -77,6 +82,21 @@ def _table(difference: object) -> str:
 def test_opening_again_changes_nothing(store: SqlStore) -> None:
     migrate(store.database)
     assert store.images.summaries() == []
+
+
+def test_the_files_say_which_revision_is_the_newest() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest_revision()
+
+
+def test_a_store_that_is_up_to_date_opens_without_alembic(tmp_path: Path) -> None:
+    code = (
+        "import sys; from seawall.adapters.sql.store import SqlStore;"
+        f"SqlStore('sqlite:///{tmp_path}/s.sqlite').close(); print('alembic' in sys.modules)"
+    )
+    loaded = [subprocess.check_output([sys.executable, "-c", code], text=True).strip() for _ in range(2)]
+    assert loaded == ["True", "False"]
 
 
 def test_a_store_of_a_newer_version_is_refused(store: SqlStore) -> None:
