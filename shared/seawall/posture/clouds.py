@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from seawall.posture.objects import Obj, as_items, mapping, mappings, sequence, text, texts
-from seawall.posture.terraform import terraform_resources
+from seawall.posture.terraform.plans import terraform_resources
 
 AKS: Final = "Microsoft.ContainerService/managedClusters"
 AKS_POOL: Final = "Microsoft.ContainerService/managedClusters/agentPools"

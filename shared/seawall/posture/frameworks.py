@@ -13,6 +13,9 @@ from seawall.domain.posture import Status
 from seawall.posture.catalogue import controls
 from seawall.posture.engine import ORDER, Report, overall
 from seawall.posture.objects import mapping, text, texts
+from seawall.posture.pod_security import CONTROLS as RULE_CONTROLS
+from seawall.posture.pod_security import rules_of
+from seawall.posture.world import LATEST_MINOR
 from seawall.posture.yaml_reader import documents
 
 TITLES: Final = {
@@ -32,6 +35,7 @@ TITLES: Final = {
     "mcsb": "Microsoft cloud security benchmark v1",
     "azure_policy": "Azure Policy built-ins for containers",
 }
+_LEVELS: Final = {"pod_security_baseline": "baseline", "pod_security_restricted": "restricted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ def frameworks() -> dict[str, Framework]:
     """Return the built-in frameworks by id."""
     found = {}
     for name, title in TITLES.items():
+        if name in _LEVELS:
+            rules = rules_of(_LEVELS[name], LATEST_MINOR)
+            found[name] = Framework(name, title, {rule: RULE_CONTROLS[rule] for rule in rules}, {})
+            continue
         requirements: dict[str, list[str]] = defaultdict(list)
         for control in controls().values():
             for requirement in _requirements(name, control.mappings):
@@ -65,11 +73,6 @@ def frameworks() -> dict[str, Framework]:
 
 
 def _requirements(name: str, mappings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    levels = [level.split(" ")[0] for level in mappings.get("pod_security_standards", ())]
-    if name == "pod_security_baseline":
-        return ("baseline",) if "baseline" in levels else ()
-    if name == "pod_security_restricted":
-        return tuple(level for level in levels if level in {"baseline", "restricted"})
     if name == "nsa_cisa":
         return ("named in the guide",) if mappings.get(name) else ()
     return mappings.get(name, ())
@@ -164,6 +167,8 @@ class Compliance:
 def comply(report: Report, framework: Framework) -> Compliance:
     """Judge a framework by a report that ran its controls."""
     by_control = report.by_control()
+    if framework.id in _LEVELS:
+        return _pod_security(report, framework, by_control)
     rows = []
     passed = assessed = 0
     for key, names in framework.requirements.items():
@@ -175,6 +180,29 @@ def comply(report: Report, framework: Framework) -> Compliance:
         passed += by_control.get(name, Counter())[Status.PASS]
         assessed += by_control.get(name, Counter())[Status.PASS] + by_control.get(name, Counter())[Status.FAIL]
     return Compliance(framework, tuple(rows), passed / assessed if assessed else None, len(report.excepted))
+
+
+def _pod_security(report: Report, framework: Framework, by_control: Mapping[str, Counter[Status]]) -> Compliance:
+    """Judge Pod Security Standards by the admission plugin's own rules: the controls beside them say where and what to do."""
+    world, level = report.world, _LEVELS[framework.id]
+    minor = LATEST_MINOR if world.minor is None else world.minor
+    in_force = rules_of(level, minor)
+    rows, passed = [], 0
+    broken = sum(bool(workload.broken) for workload in world.workloads)
+    judged = [workload for workload in world.workloads if not workload.broken]
+    failing: set[int] = set()
+    for rule, names in framework.requirements.items():
+        statuses = {name: overall(by_control[name]) if name in by_control else Status.UNKNOWN for name in names}
+        if rule not in in_force:
+            rows.append(Requirement(rule, "", Status.NOT_APPLICABLE, statuses, 0, 0))
+            continue
+        breaks = in_force[rule][1]
+        bad = [number for number, workload in enumerate(judged) if breaks(workload, minor)]
+        failing.update(bad)
+        status = Status.FAIL if bad else Status.MANUAL if broken else Status.PASS if judged else Status.NOT_APPLICABLE
+        rows.append(Requirement(rule, "", status, statuses, len(judged) - len(bad), len(judged)))
+    passed = len(judged) - len(failing)
+    return Compliance(framework, tuple(rows), passed / len(judged) if judged else None, len(report.excepted))
 
 
 def _status(statuses: Iterable[Status]) -> Status:

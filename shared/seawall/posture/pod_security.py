@@ -16,6 +16,7 @@ from seawall.posture.checks.pod_security import (
     SAFE_SYSCTLS,
     SECCOMP_ANNOTATION,
     SECCOMP_POD_ANNOTATION,
+    seccomp_annotated,
 )
 from seawall.posture.objects import dig, mapping, mappings, sequence, text
 from seawall.posture.workloads import Workload
@@ -23,10 +24,18 @@ from seawall.posture.workloads import Workload
 Rule = Callable[[Workload, int], bool]
 
 
+def rules_of(level: str, minor: int) -> dict[str, tuple[int, Rule]]:
+    """Return the rules of `level` (baseline or restricted) that are in force at version 1.`minor`."""
+    rules = BASELINE
+    if level != "baseline":
+        replaced = {name for rule, name in REPLACES.items() if minor >= RESTRICTED[rule][0]}
+        rules = {**{name: rule for name, rule in BASELINE.items() if name not in replaced}, **RESTRICTED}
+    return {name: rule for name, rule in rules.items() if minor >= rule[0]}
+
+
 def violations(workload: Workload, level: str, minor: int) -> list[str]:
     """Return the names of the rules of `level` (baseline or restricted) that a pod template breaks at version 1.`minor`."""
-    rules = BASELINE if level == "baseline" else {**BASELINE, **RESTRICTED}
-    return [name for name, (since, breaks) in rules.items() if minor >= since and breaks(workload, minor)]
+    return [name for name, (_, breaks) in rules_of(level, minor).items() if breaks(workload, minor)]
 
 
 def _contexts(workload: Workload) -> Iterator[dict[str, Any]]:
@@ -99,19 +108,13 @@ def _proc_mount(workload: Workload, minor: int) -> bool:
 
 
 def _unmasked(workload: Workload, _: int) -> bool:
-    return any(container.sc.get("procMount") not in (None, "", "Default") for container in workload.containers)
-
-
-_ANNOTATION_ALLOWED: Final = ("runtime/default", "docker/default", "localhost/")
+    return any(container.sc.get("procMount") not in (None, "Default") for container in workload.containers)
 
 
 def _seccomp_baseline(workload: Workload, minor: int) -> bool:
     if minor < 19:
-        return any(
-            (key == SECCOMP_POD_ANNOTATION or key.startswith(SECCOMP_ANNOTATION))
-            and not text(value).startswith(_ANNOTATION_ALLOWED)
-            for key, value in workload.annotations.items()
-        )
+        keys = [SECCOMP_POD_ANNOTATION, *(f"{SECCOMP_ANNOTATION}{container.name}" for container in workload.containers)]
+        return any(key in workload.annotations and not seccomp_annotated(workload.annotations[key]) for key in keys)
     return any(
         mapping(context.get("seccompProfile")).get("type") not in (None, "RuntimeDefault", "Localhost")
         for context in _contexts(workload)
@@ -216,3 +219,34 @@ RESTRICTED: Final[dict[str, tuple[int, Rule]]] = {
     "capabilities (restricted)": (22, _capabilities_restricted),
     "/proc mount (restricted)": (35, _unmasked),
 }
+
+REPLACES: Final = {
+    "volume types": "host path",
+    "seccomp (restricted)": "seccomp",
+    "capabilities (restricted)": "capabilities",
+    "/proc mount (restricted)": "/proc mount",
+}
+"""Rules of the restricted level that stand in the place of one of baseline, with their exemption of Windows pods."""
+
+CONTROLS: Final[dict[str, tuple[str, ...]]] = {
+    "privileged": ("WL-001",),
+    "host namespaces": ("WL-011", "WL-012", "WL-013"),
+    "host path": ("WL-015", "WL-016", "WL-017"),
+    "host ports": ("WL-014",),
+    "capabilities": ("WL-007", "WL-008"),
+    "AppArmor": ("WL-022",),
+    "SELinux": ("WL-023",),
+    "/proc mount": ("WL-026",),
+    "seccomp": ("WL-021",),
+    "sysctls": ("WL-025",),
+    "Windows HostProcess": ("WL-027",),
+    "probe hosts": ("WL-030",),
+    "volume types": ("WL-015", "WL-029"),
+    "privilege escalation": ("WL-002",),
+    "run as non-root": ("WL-003",),
+    "run as user": ("WL-004",),
+    "seccomp (restricted)": ("WL-020", "WL-021"),
+    "capabilities (restricted)": ("WL-007", "WL-010"),
+    "/proc mount (restricted)": ("WL-026",),
+}
+"""Controls that tell of the same fields, with place and remedy."""

@@ -57,7 +57,14 @@ TABLE: Final = (
     FieldControl(
         "AK-28", (Rule("sku.tier", Op.IN, frozenset({"Standard", "Premium", "Paid"}), absent=FAIL),), kinds=(AKS,)
     ),
-    _is("AK-29", "storageProfile.diskCSIDriver.enabled", True, Status.PASS),
+    FieldControl(
+        "AK-29",
+        tuple(
+            Rule(f"properties.storageProfile.{name}CSIDriver.enabled", Op.IS, True, absent=Status.PASS)
+            for name in ("disk", "file")
+        ),
+        kinds=(AKS,),
+    ),
 )
 
 
@@ -209,7 +216,7 @@ def control_plane_logs(obj: Obj, world: World) -> Iterator[Finding]:
             category = text(log.get("category")) or text(log.get("categoryGroup"))
             if log.get("enabled") is True and category in {"kube-audit", "kube-audit-admin", "audit", "allLogs"}:
                 return
-    if not settings and (_addon(obj, "omsagent").get("enabled") is True or obj.body.get("_diagnostics")):
+    if not settings and _addon(obj, "omsagent").get("enabled") is True:
         return
     yield fail(
         "properties.addonProfiles.omsagent.enabled" if not settings else "properties.logs",

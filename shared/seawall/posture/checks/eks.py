@@ -200,6 +200,8 @@ def node_image(obj: Obj, _: World) -> Iterator[Finding]:
     kind = text(obj.body.get("amiType"))
     if not kind:
         yield unknown("the image type is not told", "amiType")
+    elif kind == "CUSTOM":
+        yield manual("an image of its own: see what hardens it", "amiType", kind)
     elif not kind.startswith(("BOTTLEROCKET", "AL2023")):
         yield fail("amiType", kind, {"one of": ["BOTTLEROCKET_*", "AL2023_*"]})
 

@@ -54,10 +54,7 @@ def authorised_networks(obj: Obj, _: World) -> Iterator[Finding]:
     config = mapping(obj.body.get("masterAuthorizedNetworksConfig")) or mapping(
         dig(obj.body, "controlPlaneEndpointsConfig.ipEndpointsConfig.authorizedNetworksConfig")
     )
-    if (
-        dig(obj.body, "controlPlaneEndpointsConfig.ipEndpointsConfig.enabled") is False
-        or dig(obj.body, "privateClusterConfig.enablePrivateEndpoint") is True
-    ):
+    if dig(obj.body, "controlPlaneEndpointsConfig.ipEndpointsConfig.enabled") is False:
         return
     if truth(config.get("enabled")) is not True:
         yield fail("masterAuthorizedNetworksConfig.enabled", config.get("enabled"), True)
@@ -237,11 +234,12 @@ def shielded_nodes(obj: Obj, _: World) -> Iterator[Finding]:
 
 @check("GK-15", on=GKE)
 def intranode(obj: Obj, _: World) -> Iterator[Finding]:
-    """`networkConfig.enableIntraNodeVisibility`, which Dataplane V2 brings along."""
+    """`networkConfig.enableIntraNodeVisibility`, which is on by default with Dataplane V2."""
     value = dig(obj.body, "networkConfig.enableIntraNodeVisibility")
     if is_unresolved(value):
         return
-    if truth(value) is not True and dig(obj.body, "networkConfig.datapathProvider") != "ADVANCED_DATAPATH":
+    by_default = value is None and dig(obj.body, "networkConfig.datapathProvider") == "ADVANCED_DATAPATH"
+    if truth(value) is not True and not by_default:
         yield fail("networkConfig.enableIntraNodeVisibility", value, True)
 
 

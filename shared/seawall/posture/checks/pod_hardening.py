@@ -12,6 +12,7 @@ from seawall.posture.checks.pod_security import (
     SECCOMP_ANNOTATION,
     SECCOMP_ANNOTATIONS_UNTIL,
     SECCOMP_POD_ANNOTATION,
+    seccomp_annotated,
 )
 from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
 from seawall.posture.objects import mapping, number, sequence, text
@@ -19,7 +20,6 @@ from seawall.posture.workloads import Container, Workload
 from seawall.posture.world import World
 
 _PROFILES: Final = frozenset({"RuntimeDefault", "Localhost"})
-_ANNOTATED: Final = ("runtime/default", "docker/default", "localhost/")
 
 
 def _accept_seccomp_annotations(workload: Workload, world: World, found: list[Finding]) -> Iterable[Finding]:
@@ -30,12 +30,12 @@ def _accept_seccomp_annotations(workload: Workload, world: World, found: list[Fi
             if SECCOMP_POD_ANNOTATION in workload.obj.annotations
             else workload.annotations
         )
-        if text(notes.get(SECCOMP_POD_ANNOTATION)).startswith(_ANNOTATED):
+        if seccomp_annotated(notes.get(SECCOMP_POD_ANNOTATION)):
             return [item for item in found if item.actual is not None]
         return [
             item
             for item in found
-            if item.actual is not None or not text(notes.get(f"{SECCOMP_ANNOTATION}{item.part}")).startswith(_ANNOTATED)
+            if item.actual is not None or not seccomp_annotated(notes.get(f"{SECCOMP_ANNOTATION}{item.part}"))
         ]
     return found
 
@@ -74,7 +74,7 @@ TABLE: Final = (
     ),
     FieldControl(
         "WL-019",
-        (Rule("securityContext.readOnlyRootFilesystem", Op.IS, True, absent=Status.FAIL, on=On.MAIN, linux_only=True),),
+        (Rule("securityContext.readOnlyRootFilesystem", Op.IS, True, absent=Status.FAIL, linux_only=True),),
     ),
     FieldControl(
         "WL-020",

@@ -72,6 +72,11 @@ SECCOMP_FIELDS_SINCE: Final = 19
 SECCOMP_ANNOTATIONS_UNTIL: Final = 27
 
 
+def seccomp_annotated(value: object) -> bool:
+    """Whether the value of a seccomp annotation confines: the runtime's profile, or one of the node's own."""
+    return value in ("runtime/default", "docker/default") or text(value).startswith("localhost/")
+
+
 def _unless_user_namespace(workload: Workload, world: World, found: list[Finding]) -> list[Finding]:
     """From 1.35 a pod in a user namespace of its own may unmask /proc."""
     relaxed = workload.spec.get("hostUsers") is False and (world.minor is None or world.minor >= 35)
@@ -116,6 +121,29 @@ _APPARMOR_CEL: Final = (
     " || variables.template.metadata.annotations[k].startsWith('localhost/'))"
 )
 
+_PROFILES: Final = frozenset({"RuntimeDefault", "Localhost"})
+
+
+def _engine_type(workload: Workload, world: World, found: list[Finding]) -> Iterable[Finding]:
+    """`container_engine_t` is a container type from 1.31 on."""
+    yield from found
+    if world.minor is None or world.minor >= 31:
+        return
+    places = [
+        (workload.sc, workload.at("securityContext"), ""),
+        *((item.sc, f"{item.path}.securityContext", item.name) for item in workload.containers),
+    ]
+    for context, path, part in places:
+        if mapping(context.get("seLinuxOptions")).get("type") == "container_engine_t":
+            yield fail(
+                f"{path}.seLinuxOptions.type",
+                "container_engine_t",
+                {"one of": sorted(SELINUX_TYPES - {"container_engine_t"})},
+                "a container type from 1.31 on",
+                part,
+            )
+
+
 TABLE: Final = (
     FieldControl("WL-001", (Rule("securityContext.privileged", Op.IS_NOT, True),)),
     FieldControl("WL-007", (Rule("securityContext.capabilities.add", Op.WITHIN, BASELINE_CAPABILITIES),)),
@@ -131,20 +159,16 @@ TABLE: Final = (
     FieldControl(
         "WL-021",
         (
-            Rule(
-                "securityContext.seccompProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""}), on=On.POD
-            ),
-            Rule("securityContext.seccompProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""})),
+            Rule("securityContext.seccompProfile.type", Op.IN, _PROFILES, on=On.POD),
+            Rule("securityContext.seccompProfile.type", Op.IN, _PROFILES),
         ),
         refine=_seccomp_annotations,
     ),
     FieldControl(
         "WL-022",
         (
-            Rule(
-                "securityContext.appArmorProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""}), on=On.POD
-            ),
-            Rule("securityContext.appArmorProfile.type", Op.IN, frozenset({"RuntimeDefault", "Localhost", ""})),
+            Rule("securityContext.appArmorProfile.type", Op.IN, _PROFILES, on=On.POD),
+            Rule("securityContext.appArmorProfile.type", Op.IN, _PROFILES),
         ),
         refine=_apparmor_annotations,
         more_cel=(_APPARMOR_CEL,),
@@ -157,12 +181,13 @@ TABLE: Final = (
             for name, op, value in (("type", Op.IN, SELINUX_TYPES), ("user", Op.EMPTY, None), ("role", Op.EMPTY, None))
         ),
         "type is a container type, user and role are not set",
+        refine=_engine_type,
     ),
     FieldControl(
         "WL-026",
-        (Rule("securityContext.procMount", Op.IN, frozenset({"Default", ""})),),
+        (Rule("securityContext.procMount", Op.IN, frozenset({"Default"})),),
         refine=_unless_user_namespace,
-        cel="(has(variables.spec.hostUsers) && !variables.spec.hostUsers) || variables.containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount in ['', 'Default'])",
+        cel="(has(variables.spec.hostUsers) && !variables.spec.hostUsers) || variables.containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount == 'Default')",
     ),
     FieldControl(
         "WL-027",

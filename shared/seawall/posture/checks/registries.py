@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from seawall.domain.posture import Status
@@ -21,7 +22,7 @@ from seawall.posture.clouds import (
 )
 from seawall.posture.fields import FieldControl, Op, Rule
 from seawall.posture.objects import Obj, as_items, dig, mapping, mappings, sequence, text, texts, truth
-from seawall.posture.terraform import policy_document
+from seawall.posture.terraform.policies import policy_document
 from seawall.posture.world import World
 
 FAIL: Final = Status.FAIL
@@ -30,7 +31,7 @@ TABLE: Final = (
     FieldControl("RG-05", (Rule("properties.encryption.status", Op.IS, "enabled", absent=FAIL),), kinds=(ACR,)),
     FieldControl(
         "RG-13",
-        (Rule("imageTagMutability", Op.IN, frozenset({"IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION"}), absent=FAIL),),
+        (Rule("imageTagMutability", Op.IS, "IMMUTABLE", absent=FAIL),),
         kinds=(ECR,),
     ),
     FieldControl(
@@ -38,7 +39,6 @@ TABLE: Final = (
         (Rule("encryptionConfiguration.encryptionType", Op.IN, frozenset({"KMS", "KMS_DSSE"}), absent=FAIL),),
         kinds=(ECR,),
     ),
-    FieldControl("RG-15", (Rule("lifecyclePolicyText", Op.SET, absent=FAIL),), kinds=(ECR,)),
 )
 
 
@@ -49,11 +49,9 @@ def _properties(obj: Obj) -> dict[str, Any]:
 @check("RG-02", on=ACR)
 def anonymous_pull(obj: Obj, _: World) -> Iterator[Finding]:
     """`anonymousPullEnabled` is not true; the Basic tier has no such setting."""
-    if _properties(obj).get("anonymousPullEnabled") is True:
-        if text(mapping(obj.body.get("sku")).get("name")) in {"Standard", "Premium"}:
-            yield fail("properties.anonymousPullEnabled", True, False)
-        else:
-            yield not_applicable("anonymous pull exists in the tiers Standard and Premium")
+    basic = text(mapping(obj.body.get("sku")).get("name")) in {"", "Basic"}
+    if truth(_properties(obj).get("anonymousPullEnabled")) is True and not basic:
+        yield fail("properties.anonymousPullEnabled", True, False)
 
 
 @check("RG-03", on=ACR)
@@ -276,41 +274,67 @@ def public_repository(obj: Obj, _: World) -> Iterator[Finding]:
             )
 
 
+def _is_scanned(config: dict[str, Any], repository: Obj | None) -> bool:
+    """Whether the registry's rules scan a repository, or anything at all when none is named.
+
+    A rule without filters concerns every repository; a filter is a name with `*` for any text. Enhanced scanning
+    without rules covers nothing but what is named in Inspector, and is taken as on.
+    """
+    rules = mappings(config.get("rules"))
+    if text(config.get("scanType")) == "ENHANCED" and not rules:
+        return True
+    name = "" if repository is None else text(repository.body.get("repositoryName")) or repository.name
+    for rule in rules:
+        if text(rule.get("scanFrequency")) not in {"SCAN_ON_PUSH", "CONTINUOUS_SCAN"}:
+            continue
+        filters = [text(item.get("filter")) for item in mappings(rule.get("repositoryFilters"))]
+        if repository is None or not filters or any(fnmatchcase(name, entry) for entry in filters):
+            return True
+    return False
+
+
 @check("RG-12", on=(ECR, ECR_REGISTRY))
 def ecr_scanning(obj: Obj, world: World) -> Iterator[Finding]:
     """`imageScanningConfiguration.scanOnPush`, or enhanced scanning of the registry."""
     if obj.kind == ECR_REGISTRY:
         config = mapping(obj.body.get("scanningConfiguration"))
-        if text(config.get("scanType")) != "ENHANCED" and not any(
-            text(rule.get("scanFrequency")) in {"SCAN_ON_PUSH", "CONTINUOUS_SCAN"}
-            for rule in mappings(config.get("rules"))
-        ):
+        if not _is_scanned(config, None):
             yield fail("scanningConfiguration.rules", config.get("rules"), "scan on push, or enhanced scanning")
         return
     for registry in world.of(ECR_REGISTRY):
-        config = mapping(registry.body.get("scanningConfiguration"))
-        if text(config.get("scanType")) == "ENHANCED" or any(
-            text(rule.get("scanFrequency")) in {"SCAN_ON_PUSH", "CONTINUOUS_SCAN"}
-            for rule in mappings(config.get("rules"))
-        ):
+        if _is_scanned(mapping(registry.body.get("scanningConfiguration")), obj):
             return
     value = dig(obj.body, "imageScanningConfiguration.scanOnPush")
     if truth(value) is not True:
         yield fail("imageScanningConfiguration.scanOnPush", value, True)
 
 
+@check("RG-15", on=ECR)
+def lifecycle(obj: Obj, _: World) -> Iterator[Finding]:
+    """A lifecycle policy, which the API returns by a call of its own."""
+    if obj.body.get("lifecyclePolicyText"):
+        return
+    from_api = bool(obj.body.get("repositoryArn") or obj.body.get("repositoryUri"))
+    if from_api and "lifecyclePolicyText" not in obj.body:
+        yield unknown("the lifecycle policy was not collected (ecr:GetLifecyclePolicy)", "lifecyclePolicyText")
+    else:
+        yield fail("lifecyclePolicyText", None, "set", "no lifecycle policy")
+
+
 @check("RG-16", on=ARTIFACTS)
 def artifact_scanning(obj: Obj, _: World) -> Iterator[Finding]:
     """`vulnerabilityScanningConfig` of the repository: enabled, or active."""
     config = mapping(obj.body.get("vulnerabilityScanningConfig"))
-    if (
-        config.get("enableVulnerabilityScanning") is True
-        or text(config.get("enablementState")) == "SCANNING_ACTIVE"
-        or text(config.get("enablementConfig")) == "INHERITED"
-    ):
+    state, wanted = text(config.get("enablementState")), text(config.get("enablementConfig"))
+    if config.get("enableVulnerabilityScanning") is True or state == "SCANNING_ACTIVE":
         return
     if not config:
         yield unknown("the scanning configuration was not collected", "vulnerabilityScanningConfig")
+    elif wanted == "INHERITED" and not state:
+        yield unknown(
+            "inherited from the project, whose services were not collected",
+            "vulnerabilityScanningConfig.enablementConfig",
+        )
     else:
         yield fail("vulnerabilityScanningConfig", config, "enabled")
 
