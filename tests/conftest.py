@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import helm
+from tests.support import helm, terraform
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -25,6 +25,11 @@ def _kernel_bpf() -> bool:
 
 def _postgres() -> bool:
     return shutil.which("initdb") is not None or bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
+def _kusto() -> bool:
+    """Node and Microsoft's Kusto language library."""
+    return shutil.which("node") is not None and (AZURITE.parents[1] / "@kusto/language-service-next").is_dir()
 
 
 def _azurite() -> bool:
@@ -66,9 +71,14 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: bool(helm.path()),
         "python -m tests.support.helm",
     ),
+    "kusto": (_kusto, "npm ci --prefix tests/support/npm"),
     "terraform": (
         lambda: shutil.which("terraform") is not None,
-        "install Terraform 1.9 or newer with the AWS provider",
+        "install Terraform 1.9 or newer",
+    ),
+    "terraform-aws": (
+        lambda: shutil.which("terraform") is not None and terraform.mirror() is not None,
+        "install Terraform 1.9 or newer; SEAWALL_TERRAFORM_MIRROR = a filesystem mirror with hashicorp/aws",
     ),
     "python313": (lambda: sys.version_info >= (3, 13), "run with Python 3.13"),
     "shared": (lambda: (SHARED_DATA / "data").is_dir(), "the data folder that lies beside a developer's checkout"),

@@ -1,67 +1,88 @@
-"""Terraform by Terraform itself: format, validity, the module's own tests, and an apply against moto."""
+"""Terraform by Terraform itself: format, validity, each module's own tests, and an apply of AWS against moto."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
 import pytest
 
+from tests.support import terraform
 from tests.support.ports import free_port, wait_until
 
-TERRAFORM = Path(__file__).parents[2] / "infra/terraform"
+TERRAFORM = terraform.INFRA / "terraform"
 TOKEN = "0123456789abcdef0123456789abcdef"
+CLOUDS = sorted(folder.name for folder in TERRAFORM.iterdir() if folder.is_dir())
 
 
-def run(folder: Path, *arguments: str, **variables: str) -> str:
-    done = subprocess.run(
-        ["terraform", *arguments], cwd=folder, capture_output=True, text=True, env={**os.environ, **variables}
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def mirror() -> Path | None:
-    """Folder that holds providers, laid out as a filesystem mirror."""
-    for root in (os.environ.get("SEAWALL_TERRAFORM_MIRROR", ""), "/opt/tf-plugins"):
-        if root and list(Path(root).glob("*/hashicorp/aws/*")):
-            return Path(root)
-    return None
-
-
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the AWS module, initialised."""
-    folder = tmp_path_factory.mktemp("aws") / "aws"
-    shutil.copytree(TERRAFORM / "aws", folder)
-    providers = mirror()
-    if providers is not None:
-        config = folder.parent / "terraform.rc"
-        config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{providers}"\n  }}\n}}\n')
-        os.environ["TF_CLI_CONFIG_FILE"] = str(config)
-    with zipfile.ZipFile(folder / "tests/package.zip", "w") as package:
-        package.writestr("handlers.py", "")
-    run(folder, "init", "-input=false", "-no-color")
-    return folder
+def test_there_is_a_module_for_every_cloud() -> None:
+    assert CLOUDS == ["aws", "azure", "gcp"]
 
 
 @pytest.mark.real("terraform")
 def test_everything_is_formatted() -> None:
-    run(TERRAFORM, "fmt", "-check", "-recursive", "-diff")
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", "-diff", TERRAFORM], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraform.Module]:
+    with terraform.module("aws", tmp_path_factory.mktemp("aws")) as module:
+        with zipfile.ZipFile(module.folder / "tests/package.zip", "w") as package:
+            package.writestr("handlers.py", "")
+        yield module
+
+
+@pytest.mark.real("terraform-aws")
+def test_aws_module_is_valid_and_passes_its_own_tests(aws: terraform.Module) -> None:
+    aws.run("validate", "-no-color")
+    assert "0 failed" in aws.run("test", "-no-color")
+
+
+@pytest.mark.shared
 @pytest.mark.real("terraform")
-def test_aws_module_is_valid_and_passes_its_own_tests(module: Path) -> None:
-    run(module, "validate", "-no-color")
-    assert "0 failed" in run(module, "test", "-no-color")
+@pytest.mark.parametrize("cloud", ["azure", "gcp"])
+def test_module_is_valid_and_passes_its_own_tests(cloud: str, shared_data: Path, tmp_path: Path) -> None:
+    """With the real schema and made-up values (tests/support/terraform_provider.py)."""
+    with terraform.module(cloud, tmp_path, shared_data / "terraform-schemas") as module:
+        module.run("validate", "-no-color")
+        output = module.run("test", "-no-color")
+        assert "0 failed" in output
+        assert "0 passed" not in output
+
+
+@pytest.mark.shared
+@pytest.mark.real("terraform")
+@pytest.mark.parametrize(
+    ("cloud", "file", "old", "new", "message"),
+    [
+        pytest.param("azure", "main.tf", "partition_count =", "partitions =", "partition_count", id="wrong argument"),
+        pytest.param("azure", "apps.tf", '["audit"].name', '["audits"].name', "audits", id="unknown key"),
+        pytest.param("azure", "apps.tf", ".immutable_id", ".imutable_id", "imutable_id", id="unknown attribute"),
+        pytest.param("gcp", "main.tf", 'topic = "gcr"', "topic = 5 + true", "number required", id="wrong kind"),
+        pytest.param("gcp", "functions.tf", "timeout          ", "time_out         ", "time_out", id="wrong block"),
+    ],
+)
+def test_a_mistake_is_found(
+    cloud: str, file: str, old: str, new: str, message: str, shared_data: Path, tmp_path: Path
+) -> None:
+    with terraform.module(cloud, tmp_path, shared_data / "terraform-schemas") as module:
+        path = module.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        with pytest.raises(AssertionError, match=message):
+            module.run("test", "-no-color")
 
 
 @pytest.fixture(scope="module")
@@ -86,39 +107,33 @@ def moto() -> Iterator[str]:
     server.wait(30)
 
 
-@pytest.mark.real("terraform")
-def test_aws_module_applies_with_queues_targets_and_narrow_roles(
-    module: Path, moto: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    services = [
-        "cloudwatch",
-        "events",
-        "iam",
-        "kinesis",
-        "kms",
-        "lambda",
-        "logs",
-        "s3",
-        "scheduler",
-        "secretsmanager",
-        "sqs",
-        "sts",
-    ]
-    endpoints = "".join(f'    {name} = "{moto}"\n' for name in services)
-    (module / "provider.tf").write_text(
+SERVICES = [
+    "cloudwatch",
+    "events",
+    "iam",
+    "kinesis",
+    "kms",
+    "lambda",
+    "logs",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sqs",
+    "sts",
+]
+
+
+@pytest.fixture(scope="module")
+def applied(aws: terraform.Module, moto: str) -> Iterator[dict[str, Any]]:
+    """Outputs of the AWS module applied to moto; destroyed afterwards, as the guide says."""
+    endpoints = "".join(f'    {name} = "{moto}"\n' for name in SERVICES)
+    (aws.folder / "provider.tf").write_text(
         'provider "aws" {\n  region = "eu-west-1"\n  access_key = "test"\n  secret_key = "test"\n'
         "  skip_credentials_validation = true\n  skip_requesting_account_id = true\n  skip_metadata_api_check = true\n"
         f"  s3_use_path_style = true\n  endpoints {{\n{endpoints}  }}\n}}\n"
     )
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    logs = boto3.client("logs", endpoint_url=moto)
-    logs.create_log_group(logGroupName="/aws/eks/prod/cluster")
-    (module / "terraform.tfvars.json").write_text(
+    client("logs", moto).create_log_group(logGroupName="/aws/eks/prod/cluster")
+    (aws.folder / "terraform.tfvars.json").write_text(
         json.dumps(
             {
                 "package": "tests/package.zip",
@@ -130,42 +145,62 @@ def test_aws_module_applies_with_queues_targets_and_narrow_roles(
             }
         )
     )
-    try:
-        run(module, "apply", "-auto-approve", "-input=false", "-no-color", "-parallelism=30")
-        outputs = json.loads(run(module, "output", "-json"))
-        events = boto3.client("events", endpoint_url=moto)
-        pattern = json.loads(events.describe_rule(Name="seawall-pushes")["EventPattern"])
-        assert pattern["detail"] == {"action-type": ["PUSH"], "result": ["SUCCESS"]}
-        targets = events.list_targets_by_rule(Rule="seawall-pushes")["Targets"]
-        assert [target["Arn"].rsplit(":", 1)[1] for target in targets] == ["seawall-pushes"]
-        sqs = boto3.client("sqs", endpoint_url=moto)
-        for name, url in outputs["queues"]["value"].items():
-            here = moto + "/" + "/".join(url.rsplit("/", 2)[1:])
-            found = sqs.get_queue_attributes(QueueUrl=here, AttributeNames=["All"])["Attributes"]
-            dead = json.loads(found["RedrivePolicy"])["deadLetterTargetArn"]
-            assert "-dead" in dead, name
-            assert dead.endswith(".fifo") == name.endswith(".fifo")
-        filters = logs.describe_subscription_filters(logGroupName="/aws/eks/prod/cluster")["subscriptionFilters"]
-        assert "stream/seawall-audit" in filters[0]["destinationArn"]
-        policies = boto3.client("iam", endpoint_url=moto)
-        api = policies.get_role_policy(RoleName="seawall-api", PolicyName="function")["PolicyDocument"]
-        actions = {
-            action
-            for item in api["Statement"]
-            for action in ([item["Action"]] if isinstance(item["Action"], str) else item["Action"])
-        }
-        assert not {action for action in actions if "*" in action or action.startswith(("ecr:", "iam:"))}
-    finally:
-        (module / "provider.tf").unlink()
-        (module / "terraform.tfvars.json").unlink()
+    aws.run("plan", "-input=false", "-no-color", "-out=it.plan")
+    aws.run("apply", "-input=false", "-no-color", "-parallelism=30", "it.plan")
+    yield json.loads(aws.run("output", "-json"))
+    aws.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=30")
+    assert aws.run("state", "list") == ""
+    assert "QueueUrls" not in client("sqs", moto).list_queues()
+
+
+def client(service: str, url: str) -> Any:
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=url,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@pytest.mark.timeout(900)  # queues and streams are waited for, made and destroyed
+@pytest.mark.real("terraform-aws")
+def test_aws_module_applies_with_queues_targets_and_narrow_roles(applied: dict[str, Any], moto: str) -> None:
+    events = client("events", moto)
+    pattern = json.loads(events.describe_rule(Name="seawall-pushes")["EventPattern"])
+    assert pattern["detail"] == {"action-type": ["PUSH"], "result": ["SUCCESS"]}
+    targets = events.list_targets_by_rule(Rule="seawall-pushes")["Targets"]
+    assert [target["Arn"].rsplit(":", 1)[1] for target in targets] == ["seawall-pushes"]
+    sqs = client("sqs", moto)
+    for name, url in applied["queues"]["value"].items():
+        here = moto + "/" + "/".join(url.rsplit("/", 2)[1:])
+        found = sqs.get_queue_attributes(QueueUrl=here, AttributeNames=["All"])["Attributes"]
+        dead = json.loads(found["RedrivePolicy"])["deadLetterTargetArn"]
+        assert "-dead" in dead, name
+        assert dead.endswith(".fifo") == name.endswith(".fifo")
+    filters = client("logs", moto).describe_subscription_filters(logGroupName="/aws/eks/prod/cluster")
+    assert "stream/seawall-audit" in filters["subscriptionFilters"][0]["destinationArn"]
+    functions = client("lambda", moto).list_functions()["Functions"]
+    assert {tuple(function["Architectures"]) for function in functions} == {("arm64",)}
+    alarms = client("cloudwatch", moto).describe_alarms()["MetricAlarms"]
+    assert {alarm["AlarmName"] for alarm in alarms} >= {url.rsplit("/", 1)[1] for url in dead_urls(applied)}
+    api = client("iam", moto).get_role_policy(RoleName="seawall-api", PolicyName="function")["PolicyDocument"]
+    actions = {
+        action
+        for item in api["Statement"]
+        for action in ([item["Action"]] if isinstance(item["Action"], str) else item["Action"])
+    }
+    assert not {action for action in actions if "*" in action or action.startswith(("ecr:", "iam:"))}
+
+
+def dead_urls(applied: dict[str, Any]) -> list[str]:
+    return list(applied["dead_letter_queues"]["value"].values())
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("cloud", ["azure", "gcp"])
 def test_provider_schema_has_no_objection(cloud: str, shared_data: Path, tmp_path: Path) -> None:
     """The parser is kept apart: checkov brings another package under its name."""
-    if not (TERRAFORM / cloud).is_dir():
-        pytest.skip(f"no module for {cloud}")
     python = Path(os.environ.get("SEAWALL_HCL_PYTHON", "/opt/seawall-hcl/bin/python"))
     if not python.exists():
         environment = tmp_path / "hcl"

@@ -1,4 +1,5 @@
 locals {
+  secret_readers = toset([for grant in local.inventory.grants : grant.app if grant.kind == "secret"])
   values = { for name, app in local.apps : name => {
     AzureWebJobsStorage__accountName          = azurerm_storage_account.host[name].name
     AzureWebJobsStorage__credential           = "managedidentity"
@@ -20,7 +21,7 @@ locals {
     Jobs__queueServiceUri                     = azurerm_storage_account.data.primary_queue_endpoint
     Jobs__credential                          = "managedidentity"
     Jobs__clientId                            = azurerm_user_assigned_identity.app[name].client_id
-    EventHub__fullyQualifiedNamespace         = "${azurerm_eventhub_namespace.this.name}.servicebus.windows.net"
+    EventHub__fullyQualifiedNamespace         = local.namespace_host
     EventHub__credential                      = "managedidentity"
     EventHub__clientId                        = azurerm_user_assigned_identity.app[name].client_id
     AUDIT_HUB                                 = local.hubs["audit"].name
@@ -41,16 +42,19 @@ locals {
 
 # A host storage account each: who takes one app over cannot change another's code.
 resource "azurerm_storage_account" "host" {
-  for_each                        = local.apps
-  name                            = substr("${replace(var.name, "-", "")}${each.key}${var.suffix}", 0, 24)
-  resource_group_name             = local.group
-  location                        = var.location
-  account_tier                    = "Standard"
-  account_replication_type        = "LRS"
-  shared_access_key_enabled       = false
-  allow_nested_items_to_be_public = false
-  min_tls_version                 = "TLS1_2"
-  tags                            = var.tags
+  for_each                         = local.apps
+  name                             = substr("${replace(var.name, "-", "")}${each.key}${var.suffix}", 0, 24)
+  resource_group_name              = local.group
+  location                         = var.location
+  account_tier                     = "Standard"
+  account_replication_type         = "LRS"
+  shared_access_key_enabled        = false
+  default_to_oauth_authentication  = true
+  allow_nested_items_to_be_public  = false
+  cross_tenant_replication_enabled = false
+  https_traffic_only_enabled       = true
+  min_tls_version                  = "TLS1_2"
+  tags                             = var.tags
 }
 
 resource "azurerm_storage_container" "packages" {
@@ -64,6 +68,7 @@ resource "azurerm_role_assignment" "host" {
   scope              = azurerm_storage_account.host[each.value.app].id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
@@ -92,20 +97,22 @@ resource "azurerm_function_app_flex_consumption" "app" {
   instance_memory_in_mb             = each.value.memoryMB
   maximum_instance_count            = var.maximum_instances
   https_only                        = true
-  public_network_access_enabled     = !var.private_network || contains(["registry", "sensor", "api"], each.key)
-  virtual_network_subnet_id         = var.private_network ? azurerm_subnet.apps[0].id : null
-  app_settings                      = { for setting in concat(local.inventory.commonSettings, each.value.settings) : setting => local.values[each.key][setting] }
-  tags                              = var.tags
+  # Deployment by password is off; azd and CI log in with Entra.
+  webdeploy_publish_basic_authentication_enabled = false
+  public_network_access_enabled                  = !var.private_network || contains(["registry", "sensor", "api"], each.key)
+  virtual_network_subnet_id                      = var.private_network ? azurerm_subnet.apps[0].id : null
+  app_settings                                   = { for setting in concat(local.inventory.commonSettings, each.value.settings) : setting => local.values[each.key][setting] }
+  tags                                           = var.tags
   site_config {
     minimum_tls_version = "1.2"
     http2_enabled       = true
   }
   identity {
-    type         = "UserAssigned"
+    type         = contains(local.secret_readers, each.key) ? "SystemAssigned, UserAssigned" : "UserAssigned"
     identity_ids = [azurerm_user_assigned_identity.app[each.key].id]
   }
   dynamic "always_ready" {
-    for_each = each.value.alwaysReady
+    for_each = var.keep_ready ? each.value.alwaysReady : []
     content {
       name           = always_ready.value
       instance_count = 1
@@ -120,6 +127,7 @@ resource "azurerm_role_assignment" "registry" {
   scope              = var.registries[each.value.registry].id
   role_definition_id = "${local.role}${local.roles[each.value.grant.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.grant.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.grant.call
 }
 

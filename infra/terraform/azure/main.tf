@@ -1,11 +1,6 @@
 # The same as infra/bicep, from the same inventory.
 data "azurerm_client_config" "this" {}
 
-data "azurerm_log_analytics_workspace" "soc" {
-  name                = var.workspace.name
-  resource_group_name = var.workspace.resource_group_name
-}
-
 locals {
   inventory = jsondecode(file("${path.module}/../../inventory.json"))
   schema    = jsondecode(file("${path.module}/../../sentinel/tables.json"))
@@ -15,6 +10,8 @@ locals {
   grants    = { for grant in local.inventory.grants : "${grant.app}/${grant.on}/${grant.role}" => grant }
   group     = azurerm_resource_group.this.name
   role      = "/providers/Microsoft.Authorization/roleDefinitions/"
+
+  namespace_host = "${azurerm_eventhub_namespace.this.name}.servicebus.windows.net"
 }
 
 resource "azurerm_resource_group" "this" {
@@ -32,16 +29,49 @@ resource "azurerm_user_assigned_identity" "app" {
 }
 
 resource "azurerm_storage_account" "data" {
-  name                            = substr("${replace(var.name, "-", "")}data${var.suffix}", 0, 24)
-  resource_group_name             = local.group
-  location                        = var.location
-  account_tier                    = "Standard"
-  account_replication_type        = "ZRS"
-  shared_access_key_enabled       = false
-  allow_nested_items_to_be_public = false
-  min_tls_version                 = "TLS1_2"
-  public_network_access_enabled   = !var.private_network
-  tags                            = var.tags
+  name                             = substr("${replace(var.name, "-", "")}data${var.suffix}", 0, 24)
+  resource_group_name              = local.group
+  location                         = var.location
+  account_tier                     = "Standard"
+  account_replication_type         = var.storage_replication
+  shared_access_key_enabled        = false
+  default_to_oauth_authentication  = true
+  allow_nested_items_to_be_public  = false
+  cross_tenant_replication_enabled = false
+  https_traffic_only_enabled       = true
+  min_tls_version                  = "TLS1_2"
+  public_network_access_enabled    = !var.private_network
+  tags                             = var.tags
+  blob_properties {
+    delete_retention_policy {
+      days = 7
+    }
+    container_delete_retention_policy {
+      days = 7
+    }
+  }
+  # Event Hubs Capture writes as a trusted service.
+  network_rules {
+    bypass         = ["AzureServices"]
+    default_action = var.private_network ? "Deny" : "Allow"
+  }
+}
+
+resource "azurerm_storage_management_policy" "data" {
+  storage_account_id = azurerm_storage_account.data.id
+  rule {
+    name    = "expire"
+    enabled = true
+    filters {
+      blob_types   = ["blockBlob"]
+      prefix_match = ["${local.inventory.containers[0]}/jobs/", "capture/"]
+    }
+    actions {
+      base_blob {
+        delete_after_days_since_modification_greater_than = var.body_retention_days
+      }
+    }
+  }
 }
 
 resource "azurerm_storage_queue" "job" {
@@ -61,6 +91,7 @@ resource "azurerm_role_assignment" "queue" {
   scope              = azurerm_storage_queue.job[each.value.on].id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
@@ -69,6 +100,7 @@ resource "azurerm_role_assignment" "container" {
   scope              = azurerm_storage_container.data[each.value.on].id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
@@ -78,10 +110,39 @@ resource "azurerm_eventhub_namespace" "this" {
   location                      = var.location
   sku                           = "Standard"
   capacity                      = var.event_hubs_capacity
-  local_authentication_enabled  = false
+  auto_inflate_enabled          = true
+  maximum_throughput_units      = var.event_hubs_capacity * 4
+  local_authentication_enabled  = var.event_hubs_local_auth
   minimum_tls_version           = "1.2"
   public_network_access_enabled = !var.private_network
   tags                          = var.tags
+  identity {
+    type = "SystemAssigned"
+  }
+  # Diagnostic settings of AKS write as a trusted service.
+  network_rulesets = [{
+    default_action                 = var.private_network ? "Deny" : "Allow"
+    public_network_access_enabled  = !var.private_network
+    trusted_service_access_enabled = true
+    ip_rule                        = []
+    virtual_network_rule           = []
+  }]
+}
+
+resource "azurerm_storage_container" "capture" {
+  count              = var.capture ? 1 : 0
+  name               = "capture"
+  storage_account_id = azurerm_storage_account.data.id
+}
+
+# Event Hubs Capture: the namespace writes blobs.
+resource "azurerm_role_assignment" "capture" {
+  count              = var.capture ? 1 : 0
+  scope              = azurerm_storage_container.capture[0].id
+  role_definition_id = "${local.role}${local.roles["Storage Blob Data Contributor"]}"
+  principal_id       = azurerm_eventhub_namespace.this.identity[0].principal_id
+  principal_type     = "ServicePrincipal"
+  description        = "Event Hubs Capture: write blobs"
 }
 
 resource "azurerm_eventhub" "hub" {
@@ -93,6 +154,24 @@ resource "azurerm_eventhub" "hub" {
     cleanup_policy          = "Delete"
     retention_time_in_hours = each.value.retentionHours
   }
+  dynamic "capture_description" {
+    for_each = var.capture ? [1] : []
+    content {
+      enabled             = true
+      encoding            = "Avro"
+      interval_in_seconds = 300
+      size_limit_in_bytes = 314572800
+      skip_empty_archives = true
+      destination {
+        name                        = "EventHubArchive.AzureBlockBlob"
+        storage_account_id          = azurerm_storage_account.data.id
+        storage_authentication_type = "SystemAssigned"
+        blob_container_name         = azurerm_storage_container.capture[0].name
+        archive_name_format         = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
+      }
+    }
+  }
+  depends_on = [azurerm_role_assignment.capture]
 }
 
 resource "azurerm_eventhub_consumer_group" "app" {
@@ -118,6 +197,7 @@ resource "azurerm_role_assignment" "hub" {
   scope              = azurerm_eventhub.hub[each.value.on].id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
@@ -126,6 +206,7 @@ resource "azurerm_role_assignment" "sender" {
   scope              = azurerm_eventhub.hub[each.value].id
   role_definition_id = "${local.role}${local.roles["Azure Event Hubs Data Sender"]}"
   principal_id       = each.key
+  principal_type     = "ServicePrincipal"
   description        = "send: sensors' batches, documents of deployments in other clouds"
 }
 
@@ -137,8 +218,13 @@ resource "azurerm_key_vault" "this" {
   sku_name                      = "standard"
   rbac_authorization_enabled    = true
   purge_protection_enabled      = true
+  soft_delete_retention_days    = 30
   public_network_access_enabled = !var.private_network
   tags                          = var.tags
+  network_acls {
+    bypass         = "AzureServices"
+    default_action = var.private_network ? "Deny" : "Allow"
+  }
 }
 
 # secrets/set and keys/create: Terraform itself, in this vault.
@@ -172,14 +258,17 @@ resource "azurerm_role_assignment" "key" {
   scope              = azurerm_key_vault_key.signing[each.value.on].resource_versionless_id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
+# The provider cannot name an identity for Key Vault references of these apps: the platform then takes the system's own.
 resource "azurerm_role_assignment" "secret" {
   for_each           = { for key, grant in local.grants : key => grant if grant.kind == "secret" }
   scope              = azurerm_key_vault_secret.this[each.value.on].resource_versionless_id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
-  principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_id       = azurerm_function_app_flex_consumption.app[each.value.app].identity[0].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 

@@ -24,7 +24,7 @@ resource "azurerm_subnet" "apps" {
   name                 = "apps"
   resource_group_name  = local.group
   virtual_network_name = azurerm_virtual_network.this[0].name
-  address_prefixes     = [cidrsubnet(var.address_space, 8, 0)]
+  address_prefixes     = [cidrsubnet(var.address_space, 24 - tonumber(split("/", var.address_space)[1]), 0)]
   delegation {
     name = "functions"
     service_delegation {
@@ -34,11 +34,12 @@ resource "azurerm_subnet" "apps" {
 }
 
 resource "azurerm_subnet" "endpoints" {
-  count                = var.private_network ? 1 : 0
-  name                 = "endpoints"
-  resource_group_name  = local.group
-  virtual_network_name = azurerm_virtual_network.this[0].name
-  address_prefixes     = [cidrsubnet(var.address_space, 8, 1)]
+  count                             = var.private_network ? 1 : 0
+  name                              = "endpoints"
+  resource_group_name               = local.group
+  virtual_network_name              = azurerm_virtual_network.this[0].name
+  address_prefixes                  = [cidrsubnet(var.address_space, 24 - tonumber(split("/", var.address_space)[1]), 1)]
+  private_endpoint_network_policies = "Disabled"
 }
 
 resource "azurerm_private_dns_zone" "this" {
@@ -75,10 +76,12 @@ resource "azurerm_private_endpoint" "this" {
 }
 
 resource "azurerm_monitor_private_link_scope" "this" {
-  count               = var.private_network ? 1 : 0
-  name                = "${var.name}-monitor"
-  resource_group_name = local.group
-  tags                = var.tags
+  count                 = var.private_network ? 1 : 0
+  name                  = "${var.name}-monitor"
+  resource_group_name   = local.group
+  ingestion_access_mode = var.monitor_access_mode
+  query_access_mode     = "Open"
+  tags                  = var.tags
 }
 
 resource "azurerm_monitor_private_link_scoped_service" "this" {

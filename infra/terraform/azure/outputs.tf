@@ -18,6 +18,26 @@ output "database_host" {
   value       = azurerm_postgresql_flexible_server.store.fqdn
 }
 
+output "database_roles" {
+  description = "PostgreSQL roles that infra/sql/azure.sql makes, one for each app that stores."
+  value       = [for app in local.inventory.apps : azurerm_user_assigned_identity.app[app.name].name]
+}
+
+output "event_hubs_namespace" {
+  description = "Event Hubs namespace of sensors and spokes."
+  value       = local.namespace_host
+}
+
+output "workspace_id" {
+  description = "Workspace that incidents go to."
+  value       = local.workspace_id
+}
+
+output "resource_group_name" {
+  description = "Resource group of everything."
+  value       = local.group
+}
+
 output "sync_principal_id" {
   description = "Object id of the identity that needs SecurityIncident.Read.All on Microsoft Graph."
   value       = azurerm_user_assigned_identity.app["sync"].principal_id

@@ -6,7 +6,7 @@ locals {
 resource "azurerm_log_analytics_workspace_table_custom_log" "this" {
   for_each          = { for table in local.schema.tables : table.name => table }
   name              = each.key
-  workspace_id      = data.azurerm_log_analytics_workspace.soc.id
+  workspace_id      = local.workspace_id
   description       = each.value.description
   plan              = each.value.plan
   retention_in_days = var.retention_days
@@ -23,7 +23,7 @@ resource "azurerm_log_analytics_workspace_table_custom_log" "this" {
 resource "azurerm_monitor_data_collection_endpoint" "this" {
   name                          = "${var.name}-dce"
   resource_group_name           = local.group
-  location                      = var.workspace.location
+  location                      = local.workspace_location
   public_network_access_enabled = !var.private_network
   tags                          = var.tags
 }
@@ -31,13 +31,13 @@ resource "azurerm_monitor_data_collection_endpoint" "this" {
 resource "azurerm_monitor_data_collection_rule" "this" {
   name                        = "${var.name}-dcr"
   resource_group_name         = local.group
-  location                    = var.workspace.location
+  location                    = local.workspace_location
   data_collection_endpoint_id = azurerm_monitor_data_collection_endpoint.this.id
   tags                        = var.tags
   destinations {
     log_analytics {
       name                  = "sentinel"
-      workspace_resource_id = data.azurerm_log_analytics_workspace.soc.id
+      workspace_resource_id = local.workspace_id
     }
   }
   dynamic "data_flow" {
@@ -70,16 +70,19 @@ resource "azurerm_role_assignment" "rule" {
   scope              = azurerm_monitor_data_collection_rule.this.id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
 resource "azurerm_application_insights" "this" {
-  name                = "${var.name}-insights"
-  resource_group_name = local.group
-  location            = var.workspace.location
-  application_type    = "web"
-  workspace_id        = data.azurerm_log_analytics_workspace.soc.id
-  tags                = var.tags
+  name                         = "${var.name}-insights"
+  resource_group_name          = local.group
+  location                     = local.workspace_location
+  application_type             = "web"
+  local_authentication_enabled = false
+  internet_ingestion_enabled   = !var.private_network
+  workspace_id                 = local.workspace_id
+  tags                         = var.tags
 }
 
 resource "azurerm_role_assignment" "insights" {
@@ -87,12 +90,13 @@ resource "azurerm_role_assignment" "insights" {
   scope              = azurerm_application_insights.this.id
   role_definition_id = "${local.role}${local.roles[each.value.role]}"
   principal_id       = azurerm_user_assigned_identity.app[each.value.app].principal_id
+  principal_type     = "ServicePrincipal"
   description        = each.value.call
 }
 
 resource "azurerm_sentinel_alert_rule_nrt" "incidents" {
-  name                       = uuidv5("url", "seawall-incidents/${data.azurerm_log_analytics_workspace.soc.id}")
-  log_analytics_workspace_id = data.azurerm_log_analytics_workspace.soc.id
+  name                       = uuidv5("url", "seawall-incidents/${local.workspace_id}")
+  log_analytics_workspace_id = local.workspace_id
   display_name               = local.rule.nrtName
   description                = local.rule.nrtDescription
   severity                   = local.rule.severity
@@ -134,12 +138,12 @@ resource "azurerm_sentinel_alert_rule_nrt" "incidents" {
       }
     }
   }
-  depends_on = [azurerm_log_analytics_workspace_table_custom_log.this]
+  depends_on = [azurerm_log_analytics_workspace_table_custom_log.this, azurerm_sentinel_log_analytics_workspace_onboarding.soc]
 }
 
 resource "azurerm_sentinel_alert_rule_scheduled" "catch_up" {
-  name                       = uuidv5("url", "seawall-incidents-catch-up/${data.azurerm_log_analytics_workspace.soc.id}")
-  log_analytics_workspace_id = data.azurerm_log_analytics_workspace.soc.id
+  name                       = uuidv5("url", "seawall-incidents-catch-up/${local.workspace_id}")
+  log_analytics_workspace_id = local.workspace_id
   display_name               = local.rule.scheduledName
   description                = local.rule.scheduledDescription
   severity                   = local.rule.severity
@@ -155,6 +159,10 @@ resource "azurerm_sentinel_alert_rule_scheduled" "catch_up" {
     description_format   = local.rule.alertDescription
     severity_column_name = local.rule.severityColumn
     tactics_column_name  = local.rule.tacticsColumn
+    dynamic_property {
+      name  = "Techniques"
+      value = local.rule.techniquesColumn
+    }
   }
   incident {
     create_incident_enabled = true
@@ -179,13 +187,13 @@ resource "azurerm_sentinel_alert_rule_scheduled" "catch_up" {
       }
     }
   }
-  depends_on = [azurerm_log_analytics_workspace_table_custom_log.this]
+  depends_on = [azurerm_log_analytics_workspace_table_custom_log.this, azurerm_sentinel_log_analytics_workspace_onboarding.soc]
 }
 
 resource "azurerm_log_analytics_saved_search" "hunting" {
   for_each                   = { for query in local.hunting : query.id => query }
   name                       = each.key
-  log_analytics_workspace_id = data.azurerm_log_analytics_workspace.soc.id
+  log_analytics_workspace_id = local.workspace_id
   category                   = "Hunting Queries"
   display_name               = "Seawall: ${each.value.title}"
   query                      = each.value.query
@@ -194,12 +202,12 @@ resource "azurerm_log_analytics_saved_search" "hunting" {
 }
 
 resource "azurerm_application_insights_workbook" "this" {
-  name                = uuidv5("url", "seawall-workbook/${data.azurerm_log_analytics_workspace.soc.id}")
-  resource_group_name = var.workspace.resource_group_name
-  location            = var.workspace.location
+  name                = uuidv5("url", "seawall-workbook/${local.workspace_id}")
+  resource_group_name = local.workspace_group
+  location            = local.workspace_location
   display_name        = "Seawall"
   category            = "sentinel"
-  source_id           = lower(data.azurerm_log_analytics_workspace.soc.id)
+  source_id           = lower(local.workspace_id)
   data_json           = file("${path.module}/../../sentinel/workbook.json")
   tags                = var.tags
 }
