@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
-import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,63 +38,167 @@ def check(form: Annotated[str, typer.Option("--format", help="text or json")] = 
         raise typer.Exit(EXIT_ERROR)
 
 
+RESULTS, DELIVERY, LIMITS = "What is printed", "Delivery", "Limits"
+
+
 @app.command()
 def run(
-    output: Annotated[str, typer.Option(help="where results go: jsonl (standard output)")] = "jsonl",
-    only: Annotated[list[str] | None, typer.Option(help="only these kinds of lines: event, alert")] = None,
-    events: Annotated[bool, typer.Option("--events/--no-events", help="print events, not only alerts")] = True,
+    output: Annotated[
+        str,
+        typer.Option(
+            help="jsonl: one JSON object a line; none. Default: jsonl without --server", rich_help_panel=RESULTS
+        ),
+    ] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(help="only these kinds of lines: event, alert", rich_help_panel=RESULTS)
+    ] = None,
+    events: Annotated[
+        bool, typer.Option("--events/--no-events", help="events too, not only alerts", rich_help_panel=RESULTS)
+    ] = True,
+    server: Annotated[
+        str, typer.Option(envvar="SEAWALL_SERVER", help="address of the server: https://...", rich_help_panel=DELIVERY)
+    ] = "",
+    enrolment_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEAWALL_ENROLMENT_TOKEN_FILE",
+            help="file with the one-time token; or its text in SEAWALL_ENROLMENT_TOKEN",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEAWALL_CA_FILE", help="who signed the server's certificate, PEM", rich_help_panel=DELIVERY
+        ),
+    ] = None,
+    proxy: Annotated[
+        str,
+        typer.Option(
+            envvar="SEAWALL_PROXY", help="http://host:port; HTTPS_PROXY counts without", rich_help_panel=DELIVERY
+        ),
+    ] = "",
+    deliver: Annotated[
+        str,
+        typer.Option(help="alerts (with their events and the node's state) or events (all)", rich_help_panel=DELIVERY),
+    ] = "alerts",
+    state_dir: Annotated[
+        Path,
+        typer.Option(envvar="SEAWALL_STATE_DIR", help="where identity and spool are kept", rich_help_panel=DELIVERY),
+    ] = Path("/var/lib/seawall-sensor"),
+    spool_mb: Annotated[int, typer.Option(min=1, help="most that the spool holds", rich_help_panel=DELIVERY)] = 256,
+    spool_hours: Annotated[float, typer.Option(min=0.01, help="and how long", rich_help_panel=DELIVERY)] = 72,
+    event_hub: Annotated[
+        str, typer.Option(envvar="SEAWALL_EVENT_HUB", help="deliver to this Event Hub", rich_help_panel=DELIVERY)
+    ] = "",
+    event_hub_namespace: Annotated[
+        str,
+        typer.Option(
+            envvar="SEAWALL_EVENT_HUB_NAMESPACE",
+            help="NAME.servicebus.windows.net; or SEAWALL_EVENT_HUB_CONNECTION",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = "",
+    event_hub_websockets: Annotated[
+        bool, typer.Option(envvar="SEAWALL_EVENT_HUB_WEBSOCKETS", help="on port 443", rich_help_panel=DELIVERY)
+    ] = False,
+    event_hub_credential: Annotated[
+        str, typer.Option(help="default, workload or certificate", rich_help_panel=DELIVERY)
+    ] = "default",
+    event_hub_certificate: Annotated[
+        Path | None, typer.Option(help="PEM with key, for --event-hub-credential certificate", rich_help_panel=DELIVERY)
+    ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect/--no-detect", help="run the analytics here; without, the receiver does")
+    ] = True,
+    check_files: Annotated[
+        bool, typer.Option("--check-files/--no-check-files", help="hashes and YARA rules over new programs")
+    ] = True,
     all_hooks: Annotated[bool, typer.Option("--all-hooks", help="also hooks that no analytic needs (forks)")] = False,
     cluster: Annotated[str, typer.Option(envvar="SEAWALL_CLUSTER", help="cluster that the node belongs to")] = "",
     node: Annotated[str, typer.Option(envvar="SEAWALL_NODE", help="name of the node; the host name by default")] = "",
     host_root: Annotated[str, typer.Option(envvar="SEAWALL_HOST_ROOT", help="where the node's / is mounted")] = "/",
-    cpu_share: Annotated[float, typer.Option(help="share of one core above which the sensor sheds load")] = 0.5,
-    memory_mb: Annotated[int, typer.Option(help="own memory in MB above which the sensor sheds load")] = 200,
+    status_address: Annotated[
+        str, typer.Option(envvar="SEAWALL_STATUS_ADDRESS", help="host:port of /metrics and /healthz; empty = none")
+    ] = "",
+    cpu_share: Annotated[
+        float, typer.Option(min=0.01, help="share of one core above which load is shed", rich_help_panel=LIMITS)
+    ] = 0.5,
+    memory_mb: Annotated[
+        int, typer.Option(min=50, help="own memory above which load is shed", rich_help_panel=LIMITS)
+    ] = 200,
     policy: Annotated[
         Path | None, typer.Option(help="file of enforcement policies; nothing is stopped without")
     ] = None,
-    fold_s: Annotated[float, typer.Option(help="equal events within this time are counted, not repeated")] = 5.0,
+    fold_s: Annotated[float, typer.Option(min=0, help="equal events within this time are counted, not repeated")] = 5.0,
 ) -> None:
-    """Watch this node until SIGTERM: one JSON object a line."""
-    from seawall.catalog import collect
-    from seawall.detection.declaration import Detection
-    from seawall.detection.engine import Engine
-
-    from seawall_sensor.check import kinds_of
-    from seawall_sensor.enforcement import Enforcer
-    from seawall_sensor.host import Host
+    """Watch this node until SIGTERM. Prints one JSON object a line, or delivers to a server, or both."""
     from seawall_sensor.limits import Limits
-    from seawall_sensor.loader import Options
-    from seawall_sensor.output import JsonLines
-    from seawall_sensor.policy import read_policies
-    from seawall_sensor.records import Kind
-    from seawall_sensor.sensor import Sensor
+    from seawall_sensor.receiving import Receiving
+    from seawall_sensor.running import Plan, watch
+    from seawall_sensor.transports import EventHubSettings
 
-    if output != "jsonl":
-        raise typer.BadParameter(f"{output!r} is not known; jsonl is")
-    rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.enabled]
-    kinds = frozenset(Kind) if all_hooks else kinds_of(rules) if rules else frozenset(Kind) - {Kind.FORK}
-    lines = JsonLines(sys.stdout.buffer, only or (() if events else ("alert",)))
-    host = Host.here(node)
-    enforcer = Enforcer(read_policies(policy), host) if policy is not None else None
-    sensor = Sensor(
-        host,
-        Options(kinds=kinds, fold_s=fold_s, enforce=enforcer is not None),
-        lines,
-        Engine(rules) if rules else None,
-        cluster=cluster,
-        version=_version(),
-        root=host_root,
-        limits=Limits(cpu_share, memory_mb << 20),
-        enforcer=enforcer,
+    output = output or ("none" if server else "jsonl")
+    for name, value, known in (
+        ("--output", output, ("jsonl", "none")),
+        ("--deliver", deliver, ("alerts", "events")),
+        ("--event-hub-credential", event_hub_credential, ("default", "workload", "certificate")),
+        *(("--only", kind, ("event", "alert", "loss", "heartbeat")) for kind in only or ()),
+    ):
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not known: {', '.join(known)}", param_hint=name)
+    if output == "none" and not server:
+        raise typer.BadParameter("nothing would be told: give --server, or --output jsonl", param_hint="--output")
+    if event_hub and not server:
+        raise typer.BadParameter("--event-hub needs --server too: it gives the certificate", param_hint="--event-hub")
+    connection = os.environ.get("SEAWALL_EVENT_HUB_CONNECTION", "")
+    if event_hub and not (event_hub_namespace or connection):
+        raise typer.BadParameter(
+            "give --event-hub-namespace, or a connection string in SEAWALL_EVENT_HUB_CONNECTION",
+            param_hint="--event-hub",
+        )
+    hub = EventHubSettings(
+        event_hub,
+        connection_string=connection,
+        namespace=event_hub_namespace,
+        websockets=event_hub_websockets,
+        proxy=proxy,
+        ca_file=ca_file,
+        credential=event_hub_credential,
+        tenant=os.environ.get("AZURE_TENANT_ID", ""),
+        client=os.environ.get("AZURE_CLIENT_ID", ""),
+        certificate_file=event_hub_certificate,
     )
-    signal.signal(signal.SIGTERM, sensor.stop)
-    signal.signal(signal.SIGINT, sensor.stop)
-    try:
-        sensor.start()
-        gc.freeze()
-        sensor.run()
-    finally:
-        sensor.close()
+    receiving = Receiving(
+        server=server,
+        state=state_dir,
+        token=os.environ.pop("SEAWALL_ENROLMENT_TOKEN", "").strip(),
+        token_file=enrolment_token_file,
+        ca_file=ca_file,
+        proxy=proxy,
+        event_hub=hub if event_hub else None,
+        spool_bytes=spool_mb << 20,
+        spool_age_s=spool_hours * 3600,
+    )
+    watch(
+        Plan(
+            receiving=receiving if server else None,
+            lines=output == "jsonl",
+            only=tuple(only or (() if events else ("alert",))),
+            deliver_all=deliver == "events" or not detect,
+            detect=detect,
+            check_files=check_files,
+            all_hooks=all_hooks,
+            cluster=cluster,
+            node=node,
+            host_root=host_root,
+            status_address=status_address,
+            limits=Limits(cpu_share, memory_mb << 20),
+            policy=policy,
+            fold_s=fold_s,
+            version=_version(),
+        )
+    )
 
 
 def _version() -> str:

@@ -105,6 +105,12 @@ class ContainerIndex:
         self._by_namespace: dict[int, Container | None] = {}
         self.by_id: OrderedDict[str, Container] = OrderedDict()
 
+    def running(self) -> int:
+        """Return how many containers run."""
+        return len(
+            {found.context.id for found in list(self._by_cgroup.values()) if found is not None and not found.gone}
+        )
+
     def scan(self) -> None:
         """Learn the cgroups that are there."""
         base = self._host.cgroup_root

@@ -119,7 +119,8 @@ class Decoder:
     ) -> None:
         self.host, self.processes, self.containers = host, processes, containers
         self.cluster = cluster
-        self.seq = 0
+        # A restarted sensor never repeats a number of its boot: events come slower than one a microsecond.
+        self.seq = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
         self.records = 0
         self.malformed = 0
         self.offset_ns = boot_offset_ns()

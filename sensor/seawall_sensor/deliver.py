@@ -1,14 +1,7 @@
 """Delivery: results go into the spool, and from there to the receiver, exactly once after its de-duplication.
 
-A sink for `seawall_sensor.sensor.Sensor`:
-
-    enrolment = Enrolment(state / "identity", server=url, node=host.node, token_file=token, ca_file=ca)
-    spool = Spool(state / "spool", boot=host.boot)
-    sink = Delivery(spool, enrolment.credentials, Https(url, enrolment))
-    sensor = Sensor(host, options, sink, engine)
-    ...
-    sensor.close()
-    sink.close()            # waits a few seconds for the receiver; what is left stays in the spool
+A sink for `seawall_sensor.sensor.Sensor`, made by `seawall_sensor.receiving.Receiving.open`. After `sensor.close()` its own
+`close` waits a few seconds for the receiver; what is left stays in the spool.
 
 `event`, `alert` and `send` only append to a list. One thread makes batches and puts them on disk, another delivers them,
 so a slow disk or receiver never holds up the reading of the kernel's rings. For standard output beside it give two sinks.
@@ -23,17 +16,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 import zstandard
 from seawall.domain.alerts import Alert
 from seawall.domain.errors import SeawallError
 from seawall.domain.runtime_events import NO_PROCESS, AnyRuntimeEvent, Loss, RuntimeEvent
-from seawall.formats.sensor_batch import encode_batch
 
-from seawall_sensor.enrol import Credentials
 from seawall_sensor.spool import Spool, Stored
 from seawall_sensor.transports import Failed, Refused, Transport
+
+if TYPE_CHECKING:
+    from seawall_sensor.enrol import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +51,11 @@ class Figures:
     dropped: int = 0
     """Records lost to the bounds of buffer and spool, or to damage."""
     last_error: str = ""
+    """Empty when the last attempt was good."""
+    delivered_at: float = 0.0
+    """`time.monotonic` of the last confirmed batch; 0 = none yet."""
+    certificate_expires_ns: int = 0
+    """ns since 1970 UTC; 0 = not enrolled yet."""
 
 
 class _Payload(msgspec.Struct):
@@ -151,10 +151,26 @@ class Delivery:
             if not closing:
                 self._full.wait(self._flush_s)
             self._full.clear()
-            while self._write_batch():
+            while self._written():
                 self._ready.set()
             if closing:
                 return
+
+    def _written(self) -> bool:
+        """Write one batch; one that can not be encoded is counted, and the next goes on."""
+        stored = self.spool.stored
+        with self._lock:
+            waiting = min(len(self._events) + len(self._alerts), self._max_records)
+        try:
+            return self._write_batch()
+        except Exception as error:  # noqa: BLE001 - the thread must live
+            log.warning("batch not spooled", extra={"error": f"{type(error).__name__}: {error}"[:300]})
+            lost = max(0, waiting - (self.spool.stored - stored))
+            with self._disk:
+                self.spool.give_up(lost)
+            with self._lock:
+                self._note_loss(lost)
+            return True
 
     def _write_batch(self) -> bool:
         with self._lock:
@@ -252,8 +268,11 @@ class Delivery:
 
     def _attempt(self, header: Stored, packed: bytes) -> float | None:
         """Deliver one batch; None = done with it, else seconds to wait (-1 = by back-off)."""
+        from seawall.formats.sensor_batch import encode_batch
+
         try:
             credentials = self._credentials()
+            self.figures.certificate_expires_ns = credentials.expires_ns
             payload = msgspec.msgpack.decode(_unpacked(packed, header.payload_bytes), type=_Payload)
             body = encode_batch(
                 payload.events,
@@ -280,13 +299,24 @@ class Delivery:
             with self._lock:
                 self._note_loss(header.records - header.loss_reports, header.reported)
             return None
-        except (Failed, SeawallError) as error:
-            self.figures.last_error = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a client library raises: the batch stays, the thread lives
+            known = isinstance(error, Failed | SeawallError)
+            self._say(str(error) if known else f"{type(error).__name__}: {error}"[:300])
             after_s = getattr(error, "retry_after_s", None)
             return -1.0 if after_s is None else float(after_s)
+        if self.figures.last_error:
+            log.warning("delivery works again", extra={"batches": len(self.spool)})
+            self.figures.last_error = ""
         self.figures.delivered += header.records
         self.figures.batches += 1
+        self.figures.delivered_at = time.monotonic()
         return None
+
+    def _say(self, reason: str) -> None:
+        """Log a failure once, not with every attempt."""
+        if reason != self.figures.last_error:
+            log.warning("not delivered, kept in the spool: %s", reason)
+        self.figures.last_error = reason
 
 
 def _unpacked(packed: bytes, size_bytes: int) -> bytes:

@@ -40,6 +40,11 @@ class Credentials:
         return identity_of(self.certificate)
 
     @property
+    def expires_ns(self) -> int:
+        """End of the certificate's life, ns since 1970 UTC."""
+        return int(self.certificate.not_valid_after_utc.timestamp()) * 10**9
+
+    @property
     def renew_after(self) -> datetime:
         """Two thirds of the certificate's life."""
         start, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
@@ -71,11 +76,13 @@ class Enrolment:
         self._ca_file, self._proxy, self._now, self._timeout_s = ca_file, proxy, now, timeout_s
         self._credentials: Credentials | None = None
         self._retry_at: datetime | None = None
+        self._distrusted = False
 
     def credentials(self) -> Credentials:
         """Return what to sign and connect with: enrols when there is none, renews when two thirds of its life are over.
 
-        A renewal that fails is tried again after five minutes; the present certificate serves until it expires.
+        A renewal that fails is tried again after five minutes; the present certificate serves until it expires. One that
+        the server does not know (`distrust`) is replaced with the token, where there is one that it takes.
 
         Raises:
             ConfigError: no certificate and no token.
@@ -86,6 +93,11 @@ class Enrolment:
         now = self._now()
         if present is None or present.certificate.not_valid_after_utc <= now:
             present = self._enrol()
+        elif self._distrusted and (self._retry_at is None or self._retry_at <= now):
+            try:
+                present = self._enrol()
+            except (ConfigError, Unavailable, Denied):
+                self._retry_at = now + _RETRY
         elif present.renew_after <= now and (self._retry_at is None or self._retry_at <= now):
             try:
                 present = self._renew(present)
@@ -95,10 +107,17 @@ class Enrolment:
         self._credentials = present
         return present
 
-    def tls(self) -> ssl.SSLContext:
-        """Return a client context: our certificate towards the server, its certificate by `ca_file` or the system's roots."""
+    def distrust(self) -> None:
+        """The server does not believe the present certificate: it was set up anew, or the sensor was revoked."""
+        self._distrusted = True
+
+    def tls(self, *, proven: bool = True) -> ssl.SSLContext:
+        """Return a client context: the server's certificate by `ca_file` or the system's roots, ours towards it.
+
+        Not `proven` shows none: a server that asks for one refuses the connection over one that expired.
+        """
         context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
-        if self.file.exists():
+        if proven and self.file.exists():
             context.load_cert_chain(self.file)
         return context
 
@@ -126,7 +145,9 @@ class Enrolment:
     def _post(self, path: str, body: dict[str, str], token: str = "") -> dict[str, Any]:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
-            with httpx.Client(verify=self.tls(), proxy=self._proxy or None, timeout=self._timeout_s) as client:
+            with httpx.Client(
+                verify=self.tls(proven=not token), proxy=self._proxy or None, timeout=self._timeout_s
+            ) as client:
                 response = client.post(self._server + path, json=body, headers=headers)
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise Unavailable(f"{self._server}{path}: {error}") from error
@@ -161,7 +182,11 @@ class Enrolment:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self.file)
-        return Credentials(key, certificate)
+        self._distrusted, self._retry_at = False, None
+        found = Credentials(key, certificate)
+        # Read at the next start without loading what reads certificates.
+        (self.file.parent / "cluster").write_text(found.identity.cluster, encoding="utf-8")
+        return found
 
     def _load(self) -> Credentials | None:
         try:

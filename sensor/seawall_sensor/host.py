@@ -43,6 +43,8 @@ class Host:
     cgroup2: str | None
     hierarchy: int
     proc: str = "/proc"
+    cpus: int = 0
+    """Processors that are online."""
 
     @classmethod
     def here(cls, node: str = "") -> Host:
@@ -59,6 +61,7 @@ class Host:
             cgroup_root=root,
             cgroup2=_cgroup2_folder(),
             hierarchy=hierarchy,
+            cpus=os.sysconf("SC_NPROCESSORS_ONLN"),
         )
 
     def has_bpf_lsm(self) -> bool:

@@ -35,7 +35,7 @@ class Limits:
             share = (cpu - self._cpu) / (wall - self._wall)
             self.cpu_share = 0.7 * self.cpu_share + 0.3 * share
         self._cpu, self._wall = cpu, wall
-        if self.cpu_share > self.allowed_cpu or ring_fill > 0.6 or self._resident() > self.allowed_bytes:
+        if self.cpu_share > self.allowed_cpu or ring_fill > 0.6 or self.resident_bytes() > self.allowed_bytes:
             self.level, self._calm = min(self.level + 1, len(SHEDDING)), 0
         elif self.cpu_share < 0.7 * self.allowed_cpu and ring_fill < 0.2:
             self._calm += 1
@@ -44,7 +44,8 @@ class Limits:
         return frozenset().union(*SHEDDING[: self.level])
 
     @staticmethod
-    def _resident() -> int:
+    def resident_bytes() -> int:
+        """Return the own memory, without pages that are shared with the kernel or with files."""
         fields = read_text("/proc/self/statm").split()
         # Pages of the rings are shared with the kernel and counted twice, because they are mapped twice.
         return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if len(fields) > 2 else 0

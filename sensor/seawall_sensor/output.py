@@ -3,13 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 from seawall.domain.alerts import Alert
-from seawall.domain.runtime_events import Heartbeat, Loss, Process, RuntimeEvent
+from seawall.domain.runtime_events import (
+    ContainerStart,
+    ContainerStop,
+    Enforced,
+    FileVerdict,
+    Heartbeat,
+    ImageInUse,
+    Loss,
+    NodeInventory,
+    Process,
+    RuntimeEvent,
+)
 
 _MAX_BUFFER = 1 << 16
+
+STATE_EVENTS = (ContainerStart, ContainerStop, ImageInUse, NodeInventory, FileVerdict, Enforced, Loss, Heartbeat)
+"""What a receiver always gets: the node's state. Of the rest it gets what raised an alert, unless it wants all."""
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def event(self, event: RuntimeEvent) -> None:
+        """Take one event (losses and heartbeats among them)."""
+
+    def alert(self, alert: Alert, event: RuntimeEvent) -> None:
+        """Take one alert and the event that raised it."""
+
+    def flush(self) -> None:
+        """Hand over what was taken so far."""
+
+
+class Both:
+    """Gives everything to several sinks."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        self._sinks = sinks
+
+    def event(self, event: RuntimeEvent) -> None:
+        """See `Sink`."""
+        for sink in self._sinks:
+            sink.event(event)
+
+    def alert(self, alert: Alert, event: RuntimeEvent) -> None:
+        """See `Sink`."""
+        for sink in self._sinks:
+            sink.alert(alert, event)
+
+    def flush(self) -> None:
+        """See `Sink`."""
+        for sink in self._sinks:
+            sink.flush()
+
+
+class Alerting:
+    """Passes alerts, the events that raised them and the node's state on to another sink, and leaves the rest out."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._last: RuntimeEvent | None = None
+
+    def event(self, event: RuntimeEvent) -> None:
+        """See `Sink`."""
+        if isinstance(event, STATE_EVENTS):
+            self._sink.event(event)
+
+    def alert(self, alert: Alert, event: RuntimeEvent) -> None:
+        """See `Sink`."""
+        if event is not self._last and not isinstance(event, STATE_EVENTS):
+            self._last = event
+            self._sink.event(event)
+        self._sink.alert(alert, event)
+
+    def flush(self) -> None:
+        """See `Sink`."""
+        self._sink.flush()
 
 
 class JsonLines:

@@ -1,23 +1,35 @@
 """Content checks of executables: SHA-256 against lists, and YARA rules (`yara-x`, loaded when the first file is scanned).
 
-`FileScanner.check(event)` fits the sensor's `on_exec`: it answers with a `FileVerdict` for a listed or matching file. Each
-file (device, inode, size, times) is read once. Only files that are not from the image, or of unknown origin, are read.
+`BackgroundScanner.take` fits the sensor's `on_exec`: it opens the file at once, while the process is there, and reads it in
+a thread; verdicts on listed or matching files come out of `results`. Each file (device, inode, size, times) is read once.
+Only files that are not from the image, or of unknown origin, are read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
+import queue
+import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seawall.detection.indicators import Indicators, indicators
 from seawall.domain.errors import MissingExtra
-from seawall.domain.runtime_events import FileVerdict, ProcessExec, RuntimeEvent
+from seawall.domain.runtime_events import NO_PROCESS, FileVerdict, Loss, ProcessExec, RuntimeEvent
+
+from seawall_sensor.inside import Root
+
+log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_REMEMBERED = 20_000
 TIMEOUT_S = 5
+MAX_WAITING = 64
+"""Files that may be open and wait to be read."""
 _LEVELS = ("low", "medium", "high", "critical")
 
 RULES = r"""
@@ -54,51 +66,20 @@ rule Packed_Program {
 """Our own rules. The marker is the public harmless antivirus test string, and one of ours."""
 
 
+Finding = tuple[str, tuple[str, ...], str, str]
+"""SHA-256, names of what matched, highest severity, why it was not checked whole."""
+
+
 class FileScanner:
-    """Checks files of processes through `<proc>/<pid>/exe`, which reads deleted and memory files too."""
+    """Hashes and rules over one file at a time."""
 
-    def __init__(self, *, rules: str = RULES, proc: Path = Path("/proc"), lists: Indicators | None = None) -> None:
-        self._source, self._proc, self._lists = rules, proc, lists
+    def __init__(self, *, rules: str = RULES, lists: Indicators | None = None) -> None:
+        self._source, self._lists = rules, lists
         self._compiled: Any = None
-        self._known: OrderedDict[tuple[int, ...], tuple[str, tuple[str, ...], str, str]] = OrderedDict()
 
-    def check(self, event: ProcessExec) -> list[RuntimeEvent]:
-        """Return a verdict when the program is listed, matches, or could not be checked whole; else nothing."""
-        process = event.process
-        if process.origin in ("image", "host") and not process.drift:
-            return []
-        identity = (
-            process.exe_device,
-            process.exe_inode,
-            process.exe_size_bytes,
-            process.exe_mtime_ns,
-            process.exe_ctime_ns,
-        )
-        found = self._known.get(identity) if process.exe_inode else None
-        if found is None:
-            found = self.scan(self._proc / str(process.pid) / "exe")
-            if process.exe_inode:
-                self._known[identity] = found
-                if len(self._known) > MAX_REMEMBERED:
-                    self._known.popitem(last=False)
-        sha256, signatures, severity, skipped = found
-        if not signatures and not skipped:
-            return []
-        return [
-            FileVerdict(
-                ts_ns=event.ts_ns, process=process, container=event.container, node=event.node, cluster=event.cluster,
-                boot=event.boot, path=process.exe, sha256=sha256, size_bytes=process.exe_size_bytes, signatures=signatures,
-                severity=severity, skipped=skipped,
-            )
-        ]  # fmt: skip
-
-    def scan(self, path: Path) -> tuple[str, tuple[str, ...], str, str]:
-        """Return (SHA-256, names of what matched, highest severity, why not checked whole)."""
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except OSError:
-            return "", (), "high", ""  # the process has ended; nothing is left to read
+    def scan(self, file: BinaryIO) -> Finding:
+        """Read the whole file and look at it."""
+        data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             return "", (), "high", f"larger than {MAX_FILE_BYTES} bytes"
         sha256 = hashlib.sha256(data).hexdigest()
@@ -135,3 +116,117 @@ class FileScanner:
             )
             for rule in found
         ]
+
+
+class BackgroundScanner:
+    """Takes execs, gives verdicts. `take` and `results` belong to one thread, the reading of files to another."""
+
+    def __init__(self, scanner: FileScanner | None = None, *, proc: Path = Path("/proc")) -> None:
+        self._scanner, self._proc = scanner or FileScanner(), proc
+        self._known: OrderedDict[tuple[int, ...], Finding] = OrderedDict()
+        self._waiting: dict[tuple[int, ...], list[ProcessExec]] = {}
+        self._files: queue.SimpleQueue[tuple[tuple[int, ...], BinaryIO] | None] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[tuple[tuple[int, ...], Finding]] = queue.SimpleQueue()
+        self._results: list[RuntimeEvent] = []
+        self._skipped = 0
+        self.files = 0
+        """Read so far."""
+        self._thread: threading.Thread | None = None
+
+    def take(self, event: ProcessExec) -> None:
+        """See to the program that was executed. Never blocks on its content."""
+        process = event.process
+        if process.origin in ("image", "host") and not process.drift:
+            return
+        identity: tuple[int, ...] = (
+            process.exe_device, process.exe_inode, process.exe_size_bytes, process.exe_mtime_ns, process.exe_ctime_ns,
+        )  # fmt: skip
+        if not process.exe_inode:
+            identity = (process.pid, process.start_ns)
+        if identity in self._known:
+            self._known.move_to_end(identity)
+            self._judge(event, self._known[identity])
+        elif identity in self._waiting:
+            self._waiting[identity].append(event)
+        elif len(self._waiting) >= MAX_WAITING:
+            self._skipped += 1
+        else:
+            self._open(event, identity)
+
+    def _open(self, event: ProcessExec, identity: tuple[int, ...]) -> None:
+        file = self._file_of(event)
+        if file is None:
+            self._skipped += 1  # the process and its container have ended; nothing is left to read
+            return
+        self._waiting[identity] = [event]
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="scan", daemon=True)
+            self._thread.start()
+        self._files.put((identity, file))
+
+    def _file_of(self, event: ProcessExec) -> BinaryIO | None:
+        """Open the program: of the process (deleted and memory files too), else by its path in the process above."""
+        process = event.process
+        try:
+            return (self._proc / str(process.pid) / "exe").open("rb")
+        except OSError:
+            pass
+        for above in process.ancestors[:4]:
+            try:
+                with Root(above.pid, str(self._proc)) as root:
+                    file = root.open(process.exe)
+            except (OSError, ValueError):
+                continue
+            if os.fstat(file.fileno()).st_ino == process.exe_inode:
+                return file
+            file.close()
+        return None
+
+    def _work(self) -> None:
+        while (taken := self._files.get()) is not None:
+            identity, file = taken
+            try:
+                with file:
+                    finding = self._scanner.scan(file)
+            except Exception as error:  # noqa: BLE001 - one file must not end the checks of all others
+                log.warning("file not checked", extra={"error": f"{type(error).__name__}: {error}"[:200]})
+                finding = ("", (), "low", f"not readable: {type(error).__name__}")
+            self._found.put((identity, finding))
+
+    def results(self) -> list[RuntimeEvent]:
+        """Return the verdicts since the last call, and a `Loss` for programs that nobody could read."""
+        while not self._found.empty():
+            identity, finding = self._found.get()
+            self.files += 1
+            self._known[identity] = finding
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+            for event in self._waiting.pop(identity, ()):
+                self._judge(event, finding)
+        if self._skipped:
+            now = time.time_ns()
+            self._results.append(
+                Loss(ts_ns=now, process=NO_PROCESS, lost=self._skipped, event_class="exec", stage="scan", since_ns=now)
+            )
+            self._skipped = 0
+        found, self._results = self._results, []
+        return found
+
+    def _judge(self, event: ProcessExec, finding: Finding) -> None:
+        sha256, signatures, severity, skipped = finding
+        if not signatures and not skipped:
+            return
+        process = event.process
+        self._results.append(
+            FileVerdict(
+                ts_ns=event.ts_ns, process=process, container=event.container, node=event.node, cluster=event.cluster,
+                boot=event.boot, path=process.exe, sha256=sha256, size_bytes=process.exe_size_bytes, signatures=signatures,
+                severity=severity, skipped=skipped,
+            )
+        )  # fmt: skip
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Finish what waits, for at most `timeout_s`."""
+        if self._thread is not None:
+            self._files.put(None)
+            self._thread.join(timeout_s)

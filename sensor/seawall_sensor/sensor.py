@@ -7,24 +7,26 @@ import resource
 import select
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from seawall.domain.alerts import Alert
 from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent
 
 from seawall_sensor import sensitive
 from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.decode import Decoder
-from seawall_sensor.enforcement import Enforcer
 from seawall_sensor.host import Host
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options, Programs
+from seawall_sensor.output import Sink
 from seawall_sensor.processes import ProcessCache
 from seawall_sensor.records import KINDS, Kind
 from seawall_sensor.ring import RingBuffer
+
+if TYPE_CHECKING:
+    from seawall_sensor.enforcement import Enforcer
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +53,6 @@ class Judge(Protocol):
         """Return the alerts of one event."""
 
 
-class Sink(Protocol):
-    """Where results go."""
-
-    def event(self, event: RuntimeEvent) -> None:
-        """Take one event (losses and heartbeats among them)."""
-
-    def alert(self, alert: Alert, event: RuntimeEvent) -> None:
-        """Take one alert and the event that raised it."""
-
-    def flush(self) -> None:
-        """Hand over what was taken so far."""
-
-
 @dataclass(slots=True)
 class Status:
     """Figures for the heartbeat, `/metrics` and the final report."""
@@ -73,7 +62,12 @@ class Status:
     events: int = 0
     alerts: int = 0
     lost: int = 0
+    losses: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(stage, class): events lost since start."""
     lag_s: float = 0.0
+    """Age of the oldest record that was read in the last second."""
+    turned: float = field(default_factory=time.monotonic)
+    """When the loop turned last."""
     shed: tuple[str, ...] = ()
 
 
@@ -92,8 +86,12 @@ class Sensor:
         root: str = "/",
         limits: Limits | None = None,
         enforcer: Enforcer | None = None,
-        on_exec: Callable[[ProcessExec], list[RuntimeEvent]] = lambda _event: [],
+        on_exec: Callable[[ProcessExec], None] = lambda _event: None,
+        later: Callable[[], Sequence[RuntimeEvent]] = tuple,
+        facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
+        """`later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
+        that others know."""
         self.host, self.options, self.sink, self.judge = host, options, sink, judge
         self.status = Status()
         self.programs = Programs(host, options)
@@ -112,11 +110,12 @@ class Sensor:
             on_cgroup_gone=enforcer.forget if enforcer is not None else lambda _cgroup: None,
         )
         self.limits = limits or Limits()
-        self._version, self._on_exec = version, on_exec
+        self.version, self._on_exec, self._later, self._facts = version, on_exec, later, facts
         self._stopping = False
         self._reported: dict[tuple[str, int], int] = {}
         self._reported_ns = time.time_ns()
         self._rings: tuple[RingBuffer, ...] = ()
+        self._lag_ns = 0
         self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
         self.used: dict[str, tuple[set[str], set[str]]] = {}
 
@@ -195,6 +194,10 @@ class Sensor:
         """Read one batch of each ring, handle it in order of time; return how many records it had."""
         (first, first_at), (second, second_at) = self._rings[0].read(), self._rings[1].read()
         handle = self._handle
+        for data, offsets in ((first, first_at), (second, second_at)):
+            if offsets:
+                age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _TIMESTAMP.unpack_from(data, offsets[0])[0]
+                self._lag_ns = max(self._lag_ns, age_ns)
         if not second_at:
             for offset in first_at:
                 handle(first, offset)
@@ -208,6 +211,12 @@ class Sensor:
             rows.sort(key=lambda row: row[0])
             for _, data, offset in rows:
                 handle(data, offset)
+        for event in self._later():
+            self.decoder.seq += 1
+            if type(event) is Loss:
+                self._count(event.lost, event.event_class, event.stage)
+            own = {"node": self.host.node, "cluster": self.decoder.cluster, "boot": self.host.boot}
+            self._emit(msgspec.structs.replace(event, seq=self.decoder.seq, **own))
         return len(first_at) + len(second_at)
 
     def _handle(self, data: bytes, offset: int) -> None:
@@ -223,8 +232,7 @@ class Sensor:
             if type(event) is ProcessExec:
                 if self.enforcer is not None and event.container is not None:
                     self._enforce(event, done=enforced)
-                for more in self._on_exec(event):
-                    self._emit(more)
+                self._on_exec(event)
 
     def _enforce(self, event: ProcessExec, *, done: bool) -> None:
         assert self.enforcer is not None
@@ -248,6 +256,8 @@ class Sensor:
 
     def _every_second(self) -> None:
         self.decoder.tick()
+        self.status.turned = time.monotonic()
+        self.status.lag_s, self._lag_ns = round(self._lag_ns / 1e9, 3), 0
         shed = self.limits.adjust(sum(ring.waiting() / ring.size_bytes for ring in self._rings) / len(self._rings))
         names = tuple(sorted({EVENT_CLASSES.get(kind, "kernel") for kind in shed}))
         if names != self.status.shed:
@@ -263,10 +273,8 @@ class Sensor:
             new = total - self._reported.get((stage, kind), 0)
             if new > 0:
                 self._reported[stage, kind] = total
-                self.status.lost += new
                 self._loss(new, EVENT_CLASSES.get(Kind(kind), "kernel") if 0 < kind < KINDS else "", stage)
         if self.decoder.malformed:
-            self.status.lost += self.decoder.malformed
             self._loss(self.decoder.malformed, "", "decode")
             self.decoder.malformed = 0
         if final and not self.status.lost:
@@ -275,6 +283,7 @@ class Sensor:
 
     def _loss(self, number: int, event_class: str, stage: str) -> None:
         self.decoder.seq += 1
+        self._count(number, event_class, stage)
         self.sink.event(
             Loss(
                 **self._own(),
@@ -284,6 +293,12 @@ class Sensor:
                 since_ns=self._reported_ns,
             )
         )
+
+    def _count(self, number: int, event_class: str, stage: str) -> None:
+        if number:
+            self.status.lost += number
+            key = (stage, event_class)
+            self.status.losses[key] = self.status.losses.get(key, 0) + number
 
     def _own(self) -> dict[str, Any]:
         return {
@@ -302,7 +317,7 @@ class Sensor:
             Heartbeat(
                 **self._own(),
                 state=state,
-                version=self._version,
+                version=self.version,
                 kernel=self.host.kernel,
                 hooks=tuple(hooks.attached),
                 missing=tuple(hooks.missing),
@@ -313,6 +328,8 @@ class Sensor:
                 rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
                 cpu_share=round(self.limits.cpu_share, 4),
                 shed=self.status.shed,
+                cpus=self.host.cpus,
+                **self._facts(),
             )
         )
         self.sink.flush()

@@ -121,9 +121,15 @@ class Spool:
         if fresh or known_boot != boot_key:
             stream, batch = str(uuid4()).encode(), 0
         self.boot, self.stream, self._order, self._batch = boot, stream.rstrip(b"\0").decode(), order, batch
-        self._taken = self._stored = 0
+        self._taken: int = 0
+        self._stored: int = 0
         struct.pack_into("<4sIQ", self._map, 0, _MAGIC, 1, 0)
         self._save()
+
+    @property
+    def stored(self) -> int:
+        """Records that were put into batches since the start."""
+        return self._stored
 
     @property
     def size_bytes(self) -> int:
@@ -137,6 +143,11 @@ class Spool:
         """Say that `records` are in memory now and will be stored; cheap (no system call)."""
         self._taken += records
         struct.pack_into("<Q", self._map, 8, self._taken)
+
+    def give_up(self, records: int) -> None:
+        """Say that `records` that were taken will never be stored; the caller reports them."""
+        self._stored += records
+        self._save()
 
     def store(
         self,

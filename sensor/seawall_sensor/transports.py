@@ -7,14 +7,17 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-import httpx
 from seawall.domain.errors import ConfigError, MissingExtra
-from seawall.formats.sensor_batch import MEDIA_TYPE
 
-from seawall_sensor.enrol import Enrolment
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from seawall_sensor.enrol import Enrolment
 
 _REFUSED = frozenset({400, 413, 415, 422})
 """Answers that the same batch will get again: it is dropped and counted. All other failures are tried again."""
@@ -50,7 +53,10 @@ class Transport(Protocol):
 class Https:
     """POST to `<server>/v1/events/sensor`. The TLS context is made anew whenever the certificate changed."""
 
-    def __init__(self, server: str, enrolment: Enrolment, *, proxy: str = "", timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, server: str, enrolment: Callable[[], Enrolment], *, proxy: str = "", timeout_s: float = 30.0
+    ) -> None:
+        """`enrolment` is called when the first batch is sent. Without `proxy` the environment's `HTTPS_PROXY` counts."""
         self._url = server.rstrip("/") + "/v1/events/sensor"
         self._enrolment, self._proxy, self._timeout_s = enrolment, proxy, timeout_s
         self._client: httpx.Client | None = None
@@ -58,23 +64,31 @@ class Https:
 
     def send(self, body: bytes, sensor: str) -> None:  # noqa: ARG002 - one signature for all transports
         """See `Transport`."""
+        import httpx
+        from seawall.formats.sensor_batch import MEDIA_TYPE
+
         try:
             response = self._connected().post(self._url, content=body, headers={"content-type": MEDIA_TYPE})
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             self.close()
+            if "_ALERT_" in str(error).upper().replace(" ", "_"):
+                self._enrolment().distrust()  # the server ended the handshake over our certificate
             raise Failed(f"{type(error).__name__}: {error}"[:200]) from error
+        if response.status_code == 401:
+            self._enrolment().distrust()
         if response.status_code in _REFUSED:
             raise Refused(f"{response.status_code}: {response.text[:200]}")
         if not 200 <= response.status_code < 300:
             raise Failed(f"answered {response.status_code}", _retry_after(response.headers.get("retry-after", "")))
 
     def _connected(self) -> httpx.Client:
-        serial = self._enrolment.credentials().certificate.serial_number
+        import httpx
+
+        enrolment = self._enrolment()
+        serial = enrolment.credentials().certificate.serial_number
         if self._client is None or serial != self._serial:
             self.close()
-            self._client = httpx.Client(
-                verify=self._enrolment.tls(), proxy=self._proxy or None, timeout=self._timeout_s
-            )
+            self._client = httpx.Client(verify=enrolment.tls(), proxy=self._proxy or None, timeout=self._timeout_s)
             self._serial = serial
         return self._client
 
@@ -128,6 +142,7 @@ class EventHub:
         try:
             from azure.eventhub import EventData
             from azure.eventhub.exceptions import EventDataSendError, EventHubError
+            from seawall.formats.sensor_batch import MEDIA_TYPE
         except ImportError as error:
             raise MissingExtra("sensor", "delivery to Event Hubs") from error
         try:

@@ -53,6 +53,7 @@ ALERT = Alert(
     NOW,
     NOW,
     "runtime",
+    cluster="prod",
     entities=(Entity(EntityKind.CONTAINER, "c1", "prod"),),
     evidence=(Evidence("runtime", "boot-1:3", NOW, raw={"a": [1]}),),
     context={"pid": 9},
@@ -230,3 +231,11 @@ def test_encoded_size_of_plain_execs_is_small() -> None:
         created_ns=1,
     )
     assert len(body) < 20_000
+
+
+def test_a_node_raises_alerts_of_its_own_cluster_only() -> None:
+    lie = replace(ALERT, cluster="other")
+    (taken,) = decode_batch(SENSOR.batch(alerts=[lie]), AUTHORITY.trust()).alerts
+    assert taken.cluster == "prod"
+    assert taken.id != lie.id
+    assert decode_batch(SENSOR.batch(alerts=[lie]), AUTHORITY.trust()).alerts == (taken,)

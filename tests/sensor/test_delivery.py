@@ -59,7 +59,7 @@ def spool_of(tmp_path, **more):
 
 def delivery_of(spool, receiver, enrolment, **more):
     values = {"flush_s": 0.05, "backoff_s": 0.01, "max_backoff_s": 0.1, "max_records": 50} | more
-    return Delivery(spool, enrolment.credentials, Https(receiver.url, enrolment, timeout_s=2), **values)
+    return Delivery(spool, enrolment.credentials, Https(receiver.url, lambda: enrolment, timeout_s=2), **values)
 
 
 def events(number, start=0):
@@ -289,7 +289,7 @@ def test_an_unknown_server_certificate_is_not_trusted(tmp_path, receiver, enrolm
     enrolment.credentials()
     stranger = Enrolment(tmp_path / "identity", server=receiver.url, node="n1")
     with pytest.raises(Failed, match="CERTIFICATE_VERIFY_FAILED"):
-        Https(receiver.url, stranger).send(b"x", "s")
+        Https(receiver.url, lambda: stranger).send(b"x", "s")
 
 
 def test_event_hubs(tmp_path, receiver, enrolment):

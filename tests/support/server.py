@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.certificates import write_certificate
 from tests.support.ports import free_port, wait_until
 
 SECRET = "a webhook secret"
@@ -21,17 +23,22 @@ SECRET = "a webhook secret"
 class RunningServer:
     """Use as a context manager; `kill` is `kill -9`, `start` starts again over the same data."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None, *, tls: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.certificate, self._options = folder / "tls.pem", []
+        if tls:
+            write_certificate(self.certificate, folder / "tls.key")
+            self._options = ["--tls-cert", str(self.certificate), "--tls-key", str(folder / "tls.key")]
         self.config = folder / "seawall.yaml"
         self.config.write_text(
             json.dumps({"data_dir": str(folder / "data"), "webhook_secret": SECRET} | (settings or {}))
         )
         self.log = folder / "serve.log"
-        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        verify = ssl.create_default_context(cafile=str(self.certificate)) if tls else True
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, verify=verify)
         self.process: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
@@ -39,7 +46,7 @@ class RunningServer:
         return kept | {"SEAWALL_CONFIG": str(self.config)}
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "seawall.cli.main", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "seawall.cli.main", "serve", "--port", str(self.port), *self._options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
         wait_until(self._ready, what=f"seawall serve ({self.log})", timeout_s=60)
@@ -52,6 +59,14 @@ class RunningServer:
             return self.client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def run(self, *command: str) -> str:
+        """Return what a `seawall` command over the same settings prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "seawall.cli.main", *command], env=self.environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def kill(self) -> None:
         assert self.process is not None

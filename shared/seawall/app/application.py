@@ -84,6 +84,7 @@ class Application:
         self._queue: JobQueue | None = None
         self._correlates_apart = False
         self._engines: dict[str, Engine] = {}
+        self._runtime_analytics: str | None = None
         self._arrived: dict[tuple[str, str], datetime] = {}
         self.store = ports.store
 
@@ -323,7 +324,7 @@ class Application:
             body,
             trust=self._trust(received_at or now),
             store=self.store.sensors,
-            detect=lambda events, _header: self._engine(SENSOR_RECEIVED).run(events),
+            detect=self._detect_runtime,
             keep=keep,
             now=now,
         )
@@ -335,6 +336,15 @@ class Application:
             "losses": len(taken.losses),
         }
         return Outcome(taken.alerts, incidents, len(taken.rejected), details)
+
+    def _detect_runtime(self, events: Sequence[Any], header: Any) -> Sequence[Alert]:
+        """Run the runtime analytics, unless the node ran the very same."""
+        from seawall.detection.identity import runtime_analytics_id
+
+        engine = self._engine(SENSOR_RECEIVED)
+        if self._runtime_analytics is None:
+            self._runtime_analytics = runtime_analytics_id(engine.rules)
+        return [] if header.analytics == self._runtime_analytics else engine.run(events)
 
     def assess_posture(self, scope: str, body: bytes) -> Outcome:
         """Judge the objects in `body`; they are the present state of `scope`."""
@@ -519,6 +529,11 @@ class Application:
         if engine is None:
             engine = self._engines[job] = self._ports.engine()
         return engine
+
+    @property
+    def sensor_authority(self) -> SensorAuthority:
+        """Who signs the sensors' client certificates; made at first use."""
+        return self._ports.authority()
 
     @cached_property
     def _scanning(self) -> Scanning:

@@ -638,10 +638,26 @@ class ImageInUse(RuntimeEvent, frozen=True, tag="image_in_use"):
     full: bool = False
     """True: a snapshot that replaces what was said before; False: additions since."""
     executed: tuple[str, ...] = ()
-    """Paths in the image."""
+    """Programs of the image that belong to no package, at most 64."""
     opened: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    """purls whose files are among them, where the sensor knows the image's packages."""
+    """Packages whose files are among them, as `<purl type>/<name>` without a version: `deb/libssl3`, `npm/@scope/name`."""
+
+
+class ContainerInUse(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One container of a `NodeInventory`."""
+
+    container: ContainerContext
+    packages: tuple[str, ...] = ()
+    """As `ImageInUse.packages`."""
+    executed: tuple[str, ...] = ()
+    """Programs of the image that belong to no package, at most 64."""
+
+
+class NodeInventory(RuntimeEvent, frozen=True, tag="node_inventory"):
+    """Every container that runs on the node now; what is not in it does not run. At start, then every 10 minutes."""
+
+    containers: tuple[ContainerInUse, ...] = ()
 
 
 class Loss(RuntimeEvent, frozen=True, tag="loss"):
@@ -690,13 +706,20 @@ class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
     """Event classes that are switched off now by self-limits."""
     certificate_expires_ns: int = 0
     """End of the delivery certificate, ns since 1970 UTC; 0 = none in use."""
+    cpus: int = 0
+    """Processors of the node that are online: its vCores."""
+    containers: int = 0
+    """Containers that run on the node."""
+    delivered: int = 0
+    """Records that the receiver confirmed since start."""
 
 
 AnyRuntimeEvent = (
     ProcessExec | ProcessExit | ProcessFork | FileOpen | FileRename | FileUnlink | FileChmod | FileLink | Mount
     | SensitiveRead | Connect | Accept | Listen | UdpSend | Flow | DnsQuery | DnsAnswer | RawSocket | Ptrace
     | NamespaceChange | CredentialChange | ModuleLoad | BpfLoad | IoUring | Signal | ProcessVmWrite | ContainerStart
-    | ContainerStop | Enforced | FileVerdict | ImageInUse | Loss | Heartbeat
+    | ContainerStop | Enforced | FileVerdict | ImageInUse | NodeInventory | Loss
+    | Heartbeat
 )  # fmt: skip
 """Every kind of event, as one type: what a batch holds."""
 

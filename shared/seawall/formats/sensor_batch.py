@@ -14,7 +14,7 @@ import binascii
 import inspect
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from seawall.domain.alerts import Alert
 from seawall.domain.errors import MalformedEvent, TooLarge, Unauthenticated
+from seawall.domain.ids import content_id
 from seawall.domain.runtime_events import AnyRuntimeEvent, RuntimeEvent
 
 MEDIA_TYPE = "application/vnd.seawall.sensor-batch.v1"
@@ -225,7 +226,7 @@ def decode_batch(body: bytes, trust: SensorTrust) -> SensorBatch:
         header=header,
         identity=identity,
         events=tuple(_stamped(event, header) for event in events),
-        alerts=tuple(alerts),
+        alerts=tuple(_of_cluster(alert, header) for alert in alerts),
         rejected=tuple(rejected[:_MAX_REJECTED]),
     )
 
@@ -367,6 +368,13 @@ def _each(name: str, raws: Sequence[msgspec.Raw], decoder: Any, rejected: list[R
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rejected.append(Rejected(name, index, str(error)))
     return good
+
+
+def _of_cluster(alert: Alert, header: Header) -> Alert:
+    """A node speaks for its own cluster only. The id says the cluster too, so a corrected alert gets one of its own."""
+    if alert.cluster == header.cluster:
+        return alert
+    return replace(alert, id=content_id("alert", alert.id, header.cluster), cluster=header.cluster)
 
 
 def _stamped(event: RuntimeEvent, header: Header) -> RuntimeEvent:

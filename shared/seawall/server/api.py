@@ -97,6 +97,12 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
     def coverage() -> Any:
         return {"clusters": application.coverage()}
 
+    @api.get(
+        "/sensors", tags=["sensors"], summary="Sensors: when they were last heard, what they lost, what is missing"
+    )
+    def sensors(cluster: str = "", limit: int = Query(1000, ge=1, le=10_000)) -> Any:
+        return {"sensors": plain(store.sensors.sensors(cluster=cluster, limit=limit))}
+
     @api.get("/incidents", tags=["detection"], summary="Incidents, newest first")
     def incidents(
         limit: int = Query(100, ge=1, le=1000),

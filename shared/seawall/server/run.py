@@ -6,9 +6,11 @@ import logging
 import os
 import secrets
 import socket
+import ssl
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -20,6 +22,9 @@ from seawall.server.app import create_app
 from seawall.server.metrics import Metrics
 from seawall.server.queue import DurableQueue, Job, Timer
 from seawall.settings import Settings
+
+if TYPE_CHECKING:
+    from seawall.app.application import Application
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +73,23 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
         timeout_graceful_shutdown=10,
         ssl_certfile=str(tls_cert) if tls_cert else None,
         ssl_keyfile=str(tls_key) if tls_key else None,
+        # Sensors prove themselves in the handshake too; browsers and webhooks have no certificate of ours and need none.
+        ssl_ca_certs=str(_authority_file(application, settings)) if tls_cert else None,
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if tls_cert else ssl.CERT_NONE,
     )
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         application.close()
+
+
+def _authority_file(application: Application, settings: Settings) -> Path:
+    """The certificate of the sensors' authority, as a file that a TLS context can read."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    file = settings.data_dir / "sensor-clients.pem"
+    file.write_bytes(application.sensor_authority.certificate.public_bytes(Encoding.PEM))
+    return file
 
 
 def local_queue(settings: Settings, application: object, metrics: Metrics) -> DurableQueue:

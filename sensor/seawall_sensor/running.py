@@ -1,0 +1,125 @@
+"""Puts a sensor together from a plan, runs it until SIGTERM, and takes it apart again."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seawall.catalog import collect
+from seawall.detection.declaration import Detection
+from seawall.detection.engine import Engine
+from seawall.detection.identity import runtime_analytics_id
+
+from seawall_sensor import figures
+from seawall_sensor.check import kinds_of
+from seawall_sensor.host import Host
+from seawall_sensor.limits import Limits
+from seawall_sensor.loader import Options
+from seawall_sensor.output import Alerting, Both, JsonLines, Sink
+from seawall_sensor.records import Kind
+from seawall_sensor.scan import BackgroundScanner
+from seawall_sensor.sensor import Sensor
+
+if TYPE_CHECKING:
+    from seawall_sensor.deliver import Delivery
+    from seawall_sensor.enforcement import Enforcer
+    from seawall_sensor.receiving import Receiving
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What `seawall-sensor run` was asked for; see its help."""
+
+    receiving: Receiving | None
+    lines: bool
+    only: tuple[str, ...]
+    deliver_all: bool
+    detect: bool
+    check_files: bool
+    all_hooks: bool
+    cluster: str
+    node: str
+    host_root: str
+    status_address: str
+    limits: Limits
+    policy: Path | None
+    fold_s: float
+    version: str
+
+
+def watch(plan: Plan) -> None:
+    """Run a sensor until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the plan, the kernel or the privileges do not allow it.
+    """
+    if plan.receiving is not None:
+        plan.receiving.check()
+    rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.enabled]
+    kinds = frozenset(Kind) if plan.all_hooks else kinds_of(rules) if rules else frozenset(Kind) - {Kind.FORK}
+    host = Host.here(plan.node)
+    enforcer = _enforcer(plan.policy, host)
+    identity = runtime_analytics_id(rules) if plan.detect else ""
+    delivery = plan.receiving.open(host, identity) if plan.receiving is not None else None
+    scanner = BackgroundScanner() if plan.check_files else None
+    more: dict[str, Any] = {"on_exec": scanner.take, "later": scanner.results} if scanner is not None else {}
+    sensor = Sensor(
+        host,
+        Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None),
+        _sink(plan, delivery),
+        Engine(rules) if plan.detect and rules else None,
+        cluster=plan.cluster or (plan.receiving.cluster if plan.receiving is not None else ""),
+        version=plan.version,
+        root=plan.host_root,
+        limits=plan.limits,
+        enforcer=enforcer,
+        facts=lambda: {"rules": identity, **figures.facts(delivery)},
+        **more,
+    )
+    signal.signal(signal.SIGTERM, sensor.stop)
+    signal.signal(signal.SIGINT, sensor.stop)
+    status = None
+    try:
+        if plan.status_address:
+            from seawall_sensor.serving import StatusServer
+
+            status = StatusServer(
+                plan.status_address, partial(figures.samples, sensor, delivery), partial(figures.wrong, sensor)
+            )
+        sensor.start()
+        gc.freeze()
+        sensor.run()
+    finally:
+        if scanner is not None:
+            scanner.close()
+        sensor.close()
+        if delivery is not None:
+            delivery.close()
+        if status is not None:
+            status.close()
+
+
+def _enforcer(policy: Path | None, host: Host) -> Enforcer | None:
+    if policy is None:
+        return None
+    from seawall_sensor.enforcement import Enforcer
+    from seawall_sensor.policy import read_policies
+
+    return Enforcer(read_policies(policy), host)
+
+
+def _sink(plan: Plan, delivery: Delivery | None) -> Sink:
+    sinks: list[Sink] = []
+    if plan.lines:
+        sinks.append(JsonLines(sys.stdout.buffer, plan.only))
+    if delivery is not None:
+        sinks.append(delivery if plan.deliver_all else Alerting(delivery))
+    return sinks[0] if len(sinks) == 1 else Both(*sinks)
