@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 
 import pytest
 from seawall.domain.errors import TooLarge, Unauthenticated
-from seawall.server.security import bounded_body, require_reader, require_secret
+from seawall.server.security import bounded_body, new_session, require_reader, require_secret
 from starlette.requests import Request
 
 
 def request(
     headers: dict[str, str] | None = None, *, client: str = "127.0.0.1", query: str = "", chunks: tuple[bytes, ...] = ()
 ) -> Request:
-    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    sent = {"Host": "localhost"} | (headers or {})
+    raw = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
     scope = {
         "type": "http",
         "method": "POST",
@@ -78,8 +80,14 @@ def test_a_door_without_a_secret_is_closed() -> None:
         pytest.param(request({"X-Forwarded-For": "203.0.113.9"}), "", False, id="through a proxy on this machine"),
         pytest.param(request(), "t", False, id="this machine, token set, not shown"),
         pytest.param(request({"Authorization": "Bearer t"}, client="203.0.113.9"), "t", True, id="token shown"),
-        pytest.param(request({"Cookie": "seawall_token=t"}, client="203.0.113.9"), "t", True, id="token as cookie"),
-        pytest.param(request({"Cookie": "seawall_token=u"}), "t", False, id="wrong cookie"),
+        pytest.param(
+            request({"Cookie": f"seawall_session={new_session('t', time.time())}"}, client="203.0.113.9"),
+            "t",
+            True,
+            id="session",
+        ),
+        pytest.param(request({"Cookie": "seawall_session=t"}), "t", False, id="not a session"),
+        pytest.param(request({"Host": "rebound.example"}), "", False, id="this machine under another name"),
     ],
 )
 def test_readers(made, token, allowed) -> None:

@@ -488,6 +488,10 @@ class Application:
         """How many documents wait, by destination."""
         return self.store.outbox.pending()
 
+    def analytics(self) -> Mapping[str, Any]:
+        """Every analytic that judges audit, cloud, registry and inventory events and sensor batches here, by id."""
+        return self._analytics
+
     def coverage(self) -> list[dict[str, Any]]:
         """See `seawall.app.coverage.coverage`; over what every cluster ever sent."""
         from seawall.app.coverage import coverage

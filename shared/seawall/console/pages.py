@@ -3,87 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import jinja2
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from seawall.console import charts, detection
+from seawall.console.rendering import HERE, PAGE_SIZE, renderer
 from seawall.domain.errors import NotFound
 from seawall.domain.posture import Status
-from seawall.domain.severity import Severity
 
 if TYPE_CHECKING:
     from seawall.app.application import Application
 
-HERE = Path(__file__).parent
-ORDER = [severity.label for severity in sorted(Severity, reverse=True)]
-PAGE_SIZE = 100
-
-
-def _time(value: datetime | None) -> str:
-    return value.strftime("%Y-%m-%d %H:%M:%S UTC") if value else ""
-
-
-def environment() -> jinja2.Environment:
-    """The templates, with everything escaped."""
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    templates.filters["time"] = _time
-    templates.globals["severities"] = ORDER
-    return templates
+_HISTORY_DAYS = 14
 
 
 def router(application: Application, reader: Callable[[Request], None]) -> APIRouter:
     """Return the pages over `application`; `reader` lets a caller in or raises."""
     store = application.store
-    templates = environment()
+    page = renderer()
     pages = APIRouter(include_in_schema=False, dependencies=[Depends(reader)], default_response_class=HTMLResponse)
-
-    def page(name: str, **values: Any) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(name).render(**values))
 
     @pages.get("/")
     def overview() -> HTMLResponse:
-        incidents, images = store.incidents.newest(limit=10), store.images.summaries(limit=10)
-        worst = store.assessments.find(status=Status.FAIL, limit=10)
+        open_incidents = [item for item in store.incidents.newest(limit=50) if item.status != "closed"][:10]
+        today = datetime.now(UTC).date()
+        first = datetime.combine(today - timedelta(days=_HISTORY_DAYS - 1), time(), UTC)
         return page(
             "overview.html",
             active="overview",
-            incidents=incidents,
-            images=images,
-            failures=worst,
+            incidents=open_incidents,
+            counts=store.incidents.open_counts(),
+            alerts=charts.days(store.alerts.per_day(first), today, _HISTORY_DAYS),
+            silent=[item["cluster"] for item in application.coverage() if item["silent"]],
+            images=store.images.summaries(limit=10),
+            failures=store.assessments.find(status=Status.FAIL, limit=10),
             posture=store.assessments.counts(),
             scans=[state for state in store.images.states(limit=20) if state.state not in ("done", "skipped")],
         )
-
-    @pages.get("/incidents")
-    def incidents(page_number: int = 0) -> HTMLResponse:
-        rows = store.incidents.newest(limit=PAGE_SIZE, offset=max(page_number, 0) * PAGE_SIZE)
-        return page(
-            "incidents.html", active="incidents", incidents=rows, page_number=page_number, full=len(rows) == PAGE_SIZE
-        )
-
-    @pages.get("/incidents/{incident_id}")
-    def incident(incident_id: str) -> HTMLResponse:
-        found = store.incidents.get(incident_id)
-        if found is None:
-            raise NotFound(f"there is no incident {incident_id}")
-        return page("incident.html", active="incidents", incident=found, alerts=store.alerts.get(found.alert_ids))
-
-    @pages.post("/incidents/{incident_id}/status")
-    def decide(incident_id: str, request: Request, status: str = Form(pattern="^(new|active|closed)$")) -> Response:
-        # A page of another site cannot post here: browsers send where the form came from.
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise NotFound("this form was sent from another site")
-        if store.incidents.set_status(incident_id, status) is None:
-            raise NotFound(f"there is no incident {incident_id}")
-        return RedirectResponse(f"/incidents/{incident_id}", status_code=303)
 
     @pages.get("/images")
     def images(page_number: int = 0) -> HTMLResponse:
@@ -124,6 +85,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             full=len(rows) == PAGE_SIZE,
         )
 
+    pages.include_router(detection.router(application, reader, page))
     return pages
 
 

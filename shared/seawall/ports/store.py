@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from seawall.domain.alerts import Alert, Entity, Incident
@@ -123,6 +123,9 @@ class AlertStore(Protocol):
     ) -> list[Alert]:
         """Alerts of at least `severity`, newest first."""
 
+    def per_day(self, start: datetime) -> list[tuple[date, Severity, int]]:
+        """How many alerts were first seen on each UTC day since `start`, by severity; days without any are left out."""
+
 
 class IncidentStore(Protocol):
     """Incidents and their state changes."""
@@ -142,11 +145,18 @@ class IncidentStore(Protocol):
     def newest(self, *, limit: int = 100, offset: int = 0, status: str = "") -> list[Incident]:
         """Incidents that are not merged into others, newest first."""
 
-    def set_status(self, id: str, status: str) -> Incident | None:  # noqa: A002
-        """An analyst's decision: new, active or closed."""
+    def open_counts(self) -> dict[Severity, int]:
+        """How many incidents that are not closed there are, by severity."""
 
-    def decide(self, id: str, *, status: str, classification: str, owner: str) -> Incident | None:  # noqa: A002
-        """Keep what an analyst decided elsewhere; empty texts leave what is there."""
+    def decide(
+        self,
+        id: str,  # noqa: A002
+        *,
+        status: str = "",
+        classification: str = "",
+        owner: str = "",
+    ) -> Incident | None:
+        """Keep what an analyst decided, here or elsewhere; empty texts leave what is there. None = no such incident."""
 
 
 class AssessmentStore(Protocol):

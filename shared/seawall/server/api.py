@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from seawall.domain.errors import NotFound
 from seawall.domain.posture import Status
@@ -22,11 +22,13 @@ SeverityWord = Literal["informational", "low", "medium", "high", "critical"]
 
 
 class Decision(BaseModel):
-    """What an analyst decided about an incident."""
+    """What an analyst decided about an incident; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Literal["new", "active", "closed"]
+    status: Literal["", "new", "active", "closed"] = ""
+    classification: Literal["", "truePositive", "falsePositive", "informationalExpectedActivity"] = ""
+    owner: str = Field("", max_length=200)
 
 
 def plain(value: object) -> Any:
@@ -118,9 +120,11 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             raise NotFound(f"there is no incident {incident_id}")
         return plain(found) | {"alerts": plain(store.alerts.get(found.alert_ids))}
 
-    @api.patch("/incidents/{incident_id}", tags=["detection"], summary="Set the status of an incident")
+    @api.patch(
+        "/incidents/{incident_id}", tags=["detection"], summary="Set status, classification or owner of an incident"
+    )
     def decide(incident_id: str, decision: Decision) -> Any:
-        changed = store.incidents.set_status(incident_id, decision.status)
+        changed = store.incidents.decide(incident_id, **decision.model_dump())
         if changed is None:
             raise NotFound(f"there is no incident {incident_id}")
         return plain(changed)

@@ -15,7 +15,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from seawall.console import pages
 from seawall.domain.errors import SeawallError
-from seawall.server import api, doors, problems, sensor_doors
+from seawall.server import api, doors, login, problems, sensor_doors
 from seawall.server.metrics import Metrics
 from seawall.server.security import require_reader
 
@@ -54,8 +54,8 @@ def create_app(
         lifespan=life,
         static_url="/docs-static",
     )
-    problems.install(app)
     token = settings.api_token.get_secret_value()
+    problems.install(app, login="/login" if token else "")
 
     def reader(request: Request) -> None:
         require_reader(request, token)
@@ -101,5 +101,7 @@ def create_app(
     app.include_router(sensor_doors.router(application, settings))
     app.include_router(api.router(application, reader))
     app.include_router(pages.router(application, reader))
+    if token:
+        app.include_router(login.router(token))
     app.mount("/static", pages.static_files())
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import time
 from base64 import b64decode
 
 from fastapi import Request
@@ -11,6 +12,9 @@ from fastapi import Request
 from seawall.domain.errors import TooLarge, Unauthenticated
 
 TOKEN_HEADER = "X-Seawall-Token"  # noqa: S105 - a header's name
+SESSION_COOKIE = "seawall_session"
+SESSION_S = 12 * 3600
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
@@ -56,15 +60,42 @@ def require_secret(request: Request, secret: str, door: str) -> None:
         raise Unauthenticated(f"{door}: the secret is missing or wrong")
 
 
+def is_token(shown: str, token: str) -> bool:
+    """Whether `shown` is the API token."""
+    return bool(token) and hmac.compare_digest(shown.encode(), token.encode())
+
+
+def new_session(token: str, now: float) -> str:
+    """The cookie of a browser that showed the API token: valid for `SESSION_S`, and for no other token.
+
+    It is made from the token and not stored, so every worker of a function app believes it; it does not give the token away.
+    """
+    until = str(int(now) + SESSION_S)
+    return f"{until}.{_mac(token, until)}"
+
+
+def holds_session(cookie: str, token: str, now: float) -> bool:
+    """Whether `new_session` made `cookie` for this token, less than `SESSION_S` ago."""
+    until, _, mac = cookie.partition(".")
+    if not (until.isascii() and until.isdigit() and len(until) < 15):
+        return False
+    return hmac.compare_digest(mac.encode(), _mac(token, until).encode()) and int(until) > now
+
+
+def _mac(token: str, until: str) -> str:
+    return hmac.new(token.encode(), b"seawall console session until " + until.encode(), "sha256").hexdigest()
+
+
 def require_reader(request: Request, token: str) -> None:
-    """Let in who shows the API token (also as cookie `seawall_token`); without a token set, callers on the loopback address.
+    """Let in who shows the API token or a session made from it; without a token set, callers on the loopback address.
 
     Raises:
         Unauthenticated: neither.
     """
     if token:
-        shown = presented_secret(request) or request.cookies.get("seawall_token", "")
-        if not hmac.compare_digest(shown.encode(), token.encode()):
+        if not is_token(presented_secret(request), token) and not holds_session(
+            request.cookies.get(SESSION_COOKIE, ""), token, time.time()
+        ):
             raise Unauthenticated("the API token is missing or wrong", hint="Authorization: Bearer <SEAWALL_API_TOKEN>")
         return
     host = request.client.host if request.client else ""
@@ -74,3 +105,6 @@ def require_reader(request: Request, token: str) -> None:
         local = False
     if not local or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
         raise Unauthenticated("only callers on this machine are served", hint="set SEAWALL_API_TOKEN to serve others")
+    # A page of another site can make a browser on this machine call us under a name of its own (DNS rebinding).
+    if (request.url.hostname or "") not in _LOCAL_NAMES:
+        raise Unauthenticated("only localhost is served under that name", hint="call http://localhost or 127.0.0.1")

@@ -182,6 +182,25 @@ class TestAlerts:
         assert store.alerts.newest(severity=Severity.HIGH) == []
         assert store.alerts.newest(cluster="other") == []
 
+    def test_alerts_are_counted_by_utc_day_and_severity(self, store: SqlStore) -> None:
+        late = T0.replace(hour=23, minute=59)
+        first = alert(event("a"), identifier="alert-a")
+        store.alerts.merge(
+            [
+                first,
+                alert(event("b", late), identifier="alert-b"),
+                replace(alert(event("c", late), identifier="alert-c"), severity=Severity.HIGH),
+                alert(event("d", late + timedelta(minutes=2)), identifier="alert-d"),
+                alert(event("e", T0 - timedelta(days=3)), identifier="alert-e"),
+            ],
+            fold,
+        )
+        assert store.alerts.per_day(T0 - timedelta(days=1)) == [
+            (T0.date(), Severity.MEDIUM, 2),
+            (T0.date(), Severity.HIGH, 1),
+            (T0.date() + timedelta(days=1), Severity.MEDIUM, 1),
+        ]
+
     def test_alerts_by_what_they_touch(self, store: SqlStore) -> None:
         store.alerts.merge([alert(event("e1"))], fold)
         alice, hour = Entity(EntityKind.USER, "alice", "prod"), timedelta(hours=1)
@@ -207,13 +226,25 @@ class TestIncidents:
 
     def test_an_analysts_status_stays(self, store: SqlStore) -> None:
         store.incidents.save([self.incident], with_state)
-        closed = store.incidents.set_status("incident-1", "closed")
+        closed = store.incidents.decide("incident-1", status="closed")
         assert closed is not None
         assert closed.seq == 2
         store.incidents.save([replace(self.incident, severity=Severity.CRITICAL)], with_state)
         stored = store.incidents.get("incident-1")
         assert stored is not None
         assert (stored.status, stored.severity, stored.seq) == ("closed", Severity.CRITICAL, 3)
+
+    def test_open_incidents_are_counted_by_severity(self, store: SqlStore) -> None:
+        store.incidents.save(
+            [
+                self.incident,
+                replace(self.incident, id="incident-2", severity=Severity.LOW),
+                replace(self.incident, id="incident-3", severity=Severity.LOW, status="closed"),
+                replace(self.incident, id="incident-4", severity=Severity.LOW, merged_into="incident-1"),
+            ],
+            with_state,
+        )
+        assert store.incidents.open_counts() == {self.incident.severity: 1, Severity.LOW: 1}
 
     def test_incidents_by_the_alerts_they_hold(self, store: SqlStore) -> None:
         store.incidents.save([self.incident], with_state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -113,6 +113,18 @@ class SqlAlerts:
         if analytic:
             query = query.where(alert.c.analytic == analytic)
         return self._all(query)
+
+    def per_day(self, start: datetime) -> list[tuple[date, Severity, int]]:
+        """See the port."""
+        seen = alert.c.first_seen if self._db.is_sqlite else sa.func.timezone("UTC", alert.c.first_seen)
+        day = sa.func.date(seen, type_=sa.String if self._db.is_sqlite else sa.Date).label("day")
+        query = sa.select(day, alert.c.severity, sa.func.count()).where(alert.c.first_seen >= start)
+        query = query.group_by(day, alert.c.severity).order_by(day, alert.c.severity)
+        with self._db.read() as connection:
+            return [
+                (date.fromisoformat(str(when)), Severity(severity), count)
+                for when, severity, count in connection.execute(query)
+            ]
 
     def _all(self, query: sa.Select[Any]) -> list[Alert]:
         with self._db.read() as connection:

@@ -13,6 +13,7 @@ from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import from_document, insert_for, to_document
 from seawall.adapters.sql.schema import incident, incident_alert
 from seawall.domain.alerts import Incident
+from seawall.domain.severity import Severity
 from seawall.ports.correlation import Carry
 
 _CHUNK = 500
@@ -76,9 +77,12 @@ class SqlIncidents:
             query = query.where(incident.c.status == status)
         return self._all(query.order_by(incident.c.last_seen.desc(), incident.c.id).limit(limit).offset(offset))
 
-    def set_status(self, id: str, status: str) -> Incident | None:  # noqa: A002 - the port's word
+    def open_counts(self) -> dict[Severity, int]:
         """See the port."""
-        return self.decide(id, status=status)
+        query = sa.select(incident.c.severity, sa.func.count()).group_by(incident.c.severity)
+        query = query.where(incident.c.merged_into == "", incident.c.status != "closed")
+        with self._db.read() as connection:
+            return {Severity(severity): count for severity, count in connection.execute(query)}
 
     def decide(self, id: str, *, status: str = "", classification: str = "", owner: str = "") -> Incident | None:  # noqa: A002 - the port's word
         """See the port."""
