@@ -45,6 +45,7 @@ enum call {
 	CALL_BPF = 38,
 	CALL_IO_URING_SETUP = 39,
 	CALL_VM_WRITEV = 40,
+	CALL_FTRUNCATE = 41,
 	CALLS = 64,
 };
 

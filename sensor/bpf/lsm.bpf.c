@@ -63,7 +63,7 @@ int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 	r->operation = reason;
 	r->origin = origin;
 	r->inode = policy->id;
-	r->path_bytes = append_path(&at, task, dentry, vfs);
+	r->path_bytes = append_path(&at, dentry, vfs);
 	send(s, &event_ring, at);
 	return -1;	/* EPERM */
 }

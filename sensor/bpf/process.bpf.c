@@ -5,6 +5,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define SIGKILL 9
+#define SCRIPT_LOOKS 256	/* files that an interpreter opens for reading: python takes dozens before the script */
 
 static __always_inline u8 stdio_kind(struct task_struct *task, u32 fd, struct address *peer)
 {
@@ -132,6 +133,33 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 	r->head.result = action;
 }
 
+/* By the name of the file without the version at its end: python3.11 is python. */
+static __always_inline bool is_interpreter(struct dentry *dentry)
+{
+	struct name_key key = {};
+	int end = 0;
+
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name));
+	for (int i = 0; i < sizeof(key.name); i++) {
+		char c = key.name[i];
+
+		if (!c)
+			break;
+		if (!(c >= '0' && c <= '9') && c != '.' && c != '-')
+			end = i + 1;
+	}
+	for (int i = 0; i < sizeof(key.name); i++)
+		if (i >= end)
+			key.name[i] = 0;
+	return bpf_map_lookup_elem(&interpreters, &key);
+}
+
+static __always_inline u8 file_origin(struct task_struct *task, struct file *file, u32 mnt_ns)
+{
+	return origin_of(task, BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry),
+			 BPF_CORE_READ(file, f_path.mnt), mnt_ns);
+}
+
 /* Fires after the new image is committed: failed execs never appear, arguments can not change any more. Since 3.4. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
@@ -188,6 +216,14 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	if (BPF_CORE_READ(task, signal, tty))
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), BPF_CORE_READ(task, signal, tty, name));
 	check_credentials(r, r->head.ppid);
+	r->stdin_origin = 0;
+	if (r->head.mnt_ns != options.host_mnt_ns && is_interpreter(dentry)) {
+		u32 pid = r->head.pid, looks = SCRIPT_LOOKS;
+
+		bpf_map_update_elem(&script_readers, &pid, &looks, BPF_ANY);
+		if (r->stdio[0] == S_IFREG >> 12)
+			r->stdin_origin = file_origin(task, file_of(task, 0), r->head.mnt_ns);
+	}
 
 	r->ancestors_count = 0;
 	for (u32 i = 0; i < ANCESTORS; i++) {
@@ -205,8 +241,8 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		r->ancestors_count = i + 1;
 	}
 
-	r->path_bytes = append_path(&at, task, dentry, vfs);
-	r->cwd_bytes = append_path(&at, task, BPF_CORE_READ(task, fs, pwd.dentry),
+	r->path_bytes = append_path(&at, dentry, vfs);
+	r->cwd_bytes = append_path(&at, BPF_CORE_READ(task, fs, pwd.dentry),
 				   BPF_CORE_READ(task, fs, pwd.mnt));
 	r->asked_bytes = append_text(s, &at, 1024, bprm->filename, false);
 	mm = task->mm;
@@ -266,6 +302,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (signal->live.counter)
 		return 0;
 	bpf_map_delete_elem(&known_credentials, &pid);
+	bpf_map_delete_elem(&script_readers, &pid);
 	cgroup = cgroup_of(task);
 	if (!wanted(KIND_EXIT, cgroup))
 		return 0;

@@ -63,6 +63,11 @@ enum origin {
 #define EXE_ARGS_CUT 8
 #define EXE_ENV_CUT 16
 
+/* In `flags` of a file record, above those of open(2). */
+#define OPEN_SCRIPT (1U << 29)	/* an interpreter opened a file that is not from the image */
+#define OPEN_WRITES (1U << 30)
+#define OPEN_CREATED (1U << 31)
+
 #define ACTION_AUDIT 1
 #define ACTION_KILL 2
 #define ACTION_BLOCK 3
@@ -138,7 +143,7 @@ struct exec_record {
 	u16 env_bytes;
 	struct address peer;
 	char tty[16];
-	u32 unused;
+	u32 stdin_origin;	/* of an interpreter's standard input, when that is a file */
 	struct ancestor ancestors[ANCESTORS];
 };
 _Static_assert(sizeof(struct exec_record) == 472, "layout is shared with records.py");
@@ -320,6 +325,22 @@ struct {
 	__type(key, struct name_key);
 	__type(value, u32);
 } sensitive_folders SEC(".maps");
+
+/* File names of shells and interpreters, without the digits and dots of a version at their end. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct name_key);
+	__type(value, u32);
+} interpreters SEC(".maps");
+
+/* Interpreters in containers that have not opened many files yet: how many of the next ones are looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, u32);
+} script_readers SEC(".maps");
 
 /* Who opened a socket: an answer or a close can arrive while another process runs. By address of the sock. */
 struct {
@@ -612,11 +633,12 @@ static __always_inline u32 append_text(struct scratch *s, u64 *at, u64 limit, co
 
 /*
  * Append the components of a path to `bytes` of scratch 0 from `at` on, last first, each ending in NUL, as seen from
- * the root that is given: user space turns them round. From kernel objects, so nothing that the process does afterwards
- * changes what is read. Returns the bytes appended. A function of its own, because the verifier then walks its loop
- * once and not once for every state of its callers.
+ * the root of its mount namespace, whatever root the process has chosen itself: chroot hides nothing. User space turns
+ * them round. From kernel objects, so nothing that the process does afterwards changes what is read. Returns the bytes
+ * appended. A function of its own, because the verifier then walks its loop once and not once for every state of its
+ * callers.
  */
-__noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vfs, u64 at)
+__noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 at)
 {
 	struct dentry *dentry = (void *)dentry_at;
 	struct vfsmount *vfs = (void *)vfs_at;
@@ -632,7 +654,7 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 		u64 place;
 		long n;
 
-		if (!dentry || ((u64)dentry == root_dentry && (u64)vfs == root_vfs))
+		if (!dentry)
 			break;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		top = BPF_CORE_READ(vfs, mnt_root);
@@ -660,8 +682,8 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 			break;
 		dentry = parent;
 	}
-	if (off == at && (u64)dentry != root_dentry && at < TEXT_END) {
-		/* A file mounted on nothing (a runtime's sealed copy of itself) has a name and no place. */
+	if (off == at && at < TEXT_END) {
+		/* The root itself; or a file mounted on nothing (a runtime's sealed copy of itself): a name and no place. */
 		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
 		long n;
 
@@ -672,13 +694,25 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 root_dentry, u64 root_vf
 	return off - at;
 }
 
-static __always_inline u32 append_path(u64 *at, struct task_struct *task, struct dentry *dentry, struct vfsmount *vfs)
+static __always_inline u32 append_path(u64 *at, struct dentry *dentry, struct vfsmount *vfs)
 {
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	u32 n = walk_path((u64)dentry, (u64)vfs, (u64)BPF_CORE_READ(fs, root.dentry), (u64)BPF_CORE_READ(fs, root.mnt), *at);
+	u32 n = walk_path((u64)dentry, (u64)vfs, *at);
 
 	*at += n;
 	return n;
+}
+
+/* Whether the process's root is not that of its mount namespace: then absolute paths that it gives begin there. */
+static __always_inline bool chrooted(struct fs_struct *fs)
+{
+	struct vfsmount *vfs = BPF_CORE_READ(fs, root.mnt);
+	struct mount *mount = (void *)((u64)vfs - bpf_core_field_offset(struct mount, mnt)), *above, *top;
+
+	if (BPF_CORE_READ(fs, root.dentry) != BPF_CORE_READ(vfs, mnt_root))
+		return true;
+	above = BPF_CORE_READ(mount, mnt_parent);
+	top = BPF_CORE_READ(above, mnt_parent);
+	return above != mount && above != top;
 }
 
 /* The overlay's inode is followed by the dentry in the upper (writable) layer, NULL while the image's file is used. */

@@ -118,15 +118,28 @@ static __always_inline u32 append_base(u64 *at, struct task_struct *task, int fd
 
 	if (fd == AT_FDCWD) {
 		fs = BPF_CORE_READ(task, fs);
-		return append_path(at, task, BPF_CORE_READ(fs, pwd.dentry), BPF_CORE_READ(fs, pwd.mnt));
+		return append_path(at, BPF_CORE_READ(fs, pwd.dentry), BPF_CORE_READ(fs, pwd.mnt));
 	}
 	file = file_of(task, fd);
 	if (!file)
 		return 0;
-	return append_path(at, task, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	return append_path(at, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
 }
 
-/* Read a path that the caller gave, and its base when it is relative. */
+/* Where a path that the caller gave begins: nothing when it is the root of the mount namespace. */
+static __always_inline u32 append_start(u64 *at, struct task_struct *task, int fd, bool relative)
+{
+	struct fs_struct *fs;
+
+	if (relative)
+		return append_base(at, task, fd);
+	fs = BPF_CORE_READ(task, fs);
+	if (likely(!chrooted(fs)))
+		return 0;
+	return append_path(at, BPF_CORE_READ(fs, root.dentry), BPF_CORE_READ(fs, root.mnt));
+}
+
+/* Read a path that the caller gave, and whether it is relative. */
 static __always_inline u32 append_asked(struct scratch *s, u64 *at, u64 pointer, bool *relative)
 {
 	char first = 0;
@@ -164,13 +177,34 @@ __noinline u32 climbs(u64 pointer)
 	return found;
 }
 
+/*
+ * Whether an interpreter in a container opens a file that is not from the image, among the first files that it opens:
+ * the script it was started for is one of those. User space compares the name with its arguments.
+ */
+static __always_inline bool reads_script(struct task_struct *task, struct inode *inode, struct dentry *dentry,
+					 struct vfsmount *vfs)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32, *left = bpf_map_lookup_elem(&script_readers, &pid);
+	u8 origin;
+
+	if (likely(!left))
+		return false;
+	if (!*left) {
+		bpf_map_delete_elem(&script_readers, &pid);
+		return false;
+	}
+	*left -= 1;
+	origin = origin_of(task, inode, dentry, vfs, BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum));
+	return origin >= ORIGIN_UPPER && origin <= ORIGIN_BIND;
+}
+
 /* open, openat, openat2, creat, open_by_handle_at. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	bool compat = is_compat(task), relative, writes;
-	u32 call = call_of(regs, compat), mode, f_mode, kind, count = 1, flags = 0, names;
+	u32 call = call_of(regs, compat), mode, f_mode, kind, count = 1, flags = 0, names, script = 0;
 	int base = AT_FDCWD;
 	u64 cgroup, inode_nr, now, pointer, at = sizeof(struct file_record);
 	struct file_record *r;
@@ -223,8 +257,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 		r = start_file(s, task, cgroup, KIND_OPEN, call, ret);
 		r->flags = flags;
 		r->asked_bytes = append_asked(s, &at, pointer, &relative);
-		if (relative)
-			r->cwd_bytes = append_base(&at, task, base);
+		r->cwd_bytes = append_start(&at, task, base, relative);
 		send(s, &event_ring, at);
 		return 0;
 	}
@@ -262,6 +295,9 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 			names |= 1;
 		if (names & 3) {
 			kind = KIND_READ;
+		} else if (reads_script(task, inode, dentry, BPF_CORE_READ(file, f_path.mnt))) {
+			kind = KIND_READ;
+			script = OPEN_SCRIPT;
 		} else {
 			struct inode_key key = { .cgroup = cgroup, .inode = inode_nr };
 			u8 one = 1;
@@ -294,11 +330,12 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 	r->head.count = count;
 	r->inode = inode_nr;
 	r->device = device_of(inode);
-	r->flags = flags | (writes ? 1 << 30 : 0) | (f_mode & FMODE_CREATED ? 1U << 31 : 0);
+	r->flags = (flags & (OPEN_SCRIPT - 1)) | (writes ? OPEN_WRITES : 0) | (f_mode & FMODE_CREATED ? OPEN_CREATED : 0) |
+		   script;
 	r->mode = mode;
 	r->filesystem = BPF_CORE_READ(inode, i_sb, s_magic);
 	r->origin = origin_of(task, inode, dentry, vfs, r->head.mnt_ns);
-	r->path_bytes = append_path(&at, task, dentry, vfs);
+	r->path_bytes = append_path(&at, dentry, vfs);
 	if (pointer)
 		r->asked_bytes = append_text(s, &at, 1024, (void *)pointer, true);
 	if (kind != KIND_IN_USE)
@@ -312,8 +349,8 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	bool compat = is_compat(task), relative;
-	u32 call = call_of(regs, compat), kind, flags = 0, mode = 0;
+	bool compat = is_compat(task), relative, target_relative;
+	u32 call = call_of(regs, compat), kind, flags = 0, mode = 0, count = 1;
 	int base = AT_FDCWD, target_base = AT_FDCWD;
 	u64 cgroup, pointer, target = 0, at = sizeof(struct file_record);
 	struct file_record *r;
@@ -383,7 +420,15 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		break;
 	case CALL_TRUNCATE:
 		kind = KIND_OPEN;
-		flags = O_TRUNC | 1 | 1 << 30;
+		flags = O_TRUNC | 1 | OPEN_WRITES;
+		break;
+	case CALL_FTRUNCATE:
+		if (argument(regs, compat, 1))
+			return 0;	/* databases and downloads set sizes all day; emptying is what logs suffer */
+		kind = KIND_OPEN;
+		flags = O_TRUNC | 1 | OPEN_WRITES;
+		base = pointer;
+		pointer = 0;
 		break;
 	default:
 		return 0;
@@ -391,28 +436,39 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 	cgroup = cgroup_of(task);
 	if (!wanted(kind, cgroup))
 		return 0;
+	if (call == CALL_FTRUNCATE) {
+		struct inode *inode;
+
+		file = file_of(task, base);
+		inode = BPF_CORE_READ(file, f_inode);
+		/* Only files that may have had something in them: an editor's or a download's new file is no news. */
+		if (!file || BPF_CORE_READ(file, f_mode) & FMODE_CREATED || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG ||
+		    folded((u64)inode, actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
+			return 0;
+	}
 	s = take_scratch(0);
 	if (!s) {
 		count_loss(kind);
 		return 0;
 	}
 	r = start_file(s, task, cgroup, kind, call, ret);
+	r->head.count = count;
 	r->flags = flags;
 	r->mode = mode;
 	if (!pointer) {
 		file = file_of(task, base);
 		if (file) {
 			r->inode = BPF_CORE_READ(file, f_inode, i_ino);
-			r->path_bytes = append_path(&at, task, BPF_CORE_READ(file, f_path.dentry),
+			r->path_bytes = append_path(&at, BPF_CORE_READ(file, f_path.dentry),
 						    BPF_CORE_READ(file, f_path.mnt));
 		}
 	} else {
 		r->asked_bytes = append_asked(s, &at, pointer, &relative);
 		if (target)
-			r->target_bytes = append_text(s, &at, 1024, (void *)target, true);
-		r->cwd_bytes = append_base(&at, task, base);
-		if (target && target_base != base)
-			r->target_cwd_bytes = append_base(&at, task, target_base);
+			r->target_bytes = append_asked(s, &at, target, &target_relative);
+		r->cwd_bytes = append_start(&at, task, base, relative);
+		if (target)
+			r->target_cwd_bytes = append_start(&at, task, target_base, target_relative);
 	}
 	send(s, &event_ring, at);
 	return 0;
@@ -503,7 +559,7 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 		r = start_net(s, task, cgroup, KIND_CONNECT, ret);
 		r->head.count = count;
 		r->peer.family = family;
-		r->path_bytes = append_path(&at, task, dentry, BPF_CORE_READ(peer_sk, path.mnt));
+		r->path_bytes = append_path(&at, dentry, BPF_CORE_READ(peer_sk, path.mnt));
 		send(s, &event_ring, at);
 		return 0;
 	}

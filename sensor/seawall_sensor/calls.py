@@ -70,11 +70,13 @@ CALLS: dict[str, tuple[int, int, int, int, int]] = {
     "bpf": (38, 321, 357, 280, 386),
     "io_uring_setup": (39, 425, 425, 425, 425),
     "process_vm_writev": (40, 311, 348, 271, 377),
+    "ftruncate": (41, 77, 93, 46, 93),
+    "ftruncate64": (41, -1, 194, -1, 194),
 }
 
 HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_open": (1, 2, 3, 4, 5),
-    "exit_path": (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18),
+    "exit_path": (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 41),
     "exit_mount": (19, 20, 21, 22),
     "exit_connect": (23,),
     "exit_accept": (24,),

@@ -21,6 +21,7 @@ EVENT_KINDS: dict[type[Any], frozenset[Kind]] = {
     events.ProcessFork: frozenset({Kind.FORK}),
     events.FileOpen: frozenset({Kind.OPEN}),
     events.SensitiveRead: frozenset({Kind.READ}),
+    events.ScriptRun: frozenset({Kind.READ}),
     events.FileRename: frozenset({Kind.RENAME}),
     events.FileUnlink: frozenset({Kind.UNLINK}),
     events.FileChmod: frozenset({Kind.CHMOD}),

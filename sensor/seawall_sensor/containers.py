@@ -67,15 +67,13 @@ class Mount:
 
 @dataclass(slots=True)
 class Container:
-    """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process;
-    `mountinfo` that process's mounts, kept because most processes are gone when their exec is read."""
+    """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process."""
 
     context: ContainerContext
     cgroup: int = 0
     path: str = ""
     first_pid: int = 0
     mounts: tuple[Mount, ...] = ()
-    mountinfo: str = ""
     complete: bool = False
     announced: bool = False
     gone: bool = False
@@ -169,6 +167,28 @@ class ContainerIndex:
         if found is None and entry.mnt_ns and entry.mnt_ns != self._host.mount_namespace:
             return self._by_monitor(entry)
         return found
+
+    def known(self, cgroup: int) -> Container | None:
+        """Return the container of a cgroup as far as it was looked up."""
+        return self._by_cgroup.get(cgroup)
+
+    def is_host(self, cgroup: int, namespace: int) -> bool:
+        """Whether a cgroup was found to be the node's own, for processes of this mount namespace too."""
+        return self._by_cgroup.get(cgroup, cgroup) is None and self._by_namespace.get(namespace) is None
+
+    def announced(self, args: tuple[str, ...]) -> None:
+        """Take in the arguments of a container's monitor (conmon, a shim): the container comes right after it."""
+        name = args[0].rpartition("/")[2] if args else ""
+        flag = _MONITOR_ARGUMENT.get(name)
+        if flag is None or flag not in args[:-1]:
+            return
+        identity = args[args.index(flag) + 1]
+        if not re.fullmatch(r"[0-9a-f]{64}", identity):
+            return
+        container = self._container(identity, "libpod" if name == "conmon" else "")
+        if name == "conmon" and "-n" in args[:-1] and not container.context.name:
+            container.context = msgspec.structs.replace(container.context, name=args[args.index("-n") + 1])
+            self._on_container(container)
 
     def _look_up(self, cgroup: int, pid: int) -> Container | None:
         path = self._paths.get(cgroup)

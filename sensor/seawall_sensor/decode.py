@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
+import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -38,6 +40,7 @@ from seawall.domain.runtime_events import (
     Ptrace,
     RawSocket,
     RuntimeEvent,
+    ScriptRun,
     SensitiveRead,
     Signal,
     UdpSend,
@@ -45,8 +48,8 @@ from seawall.domain.runtime_events import (
 
 from seawall_sensor import dns, records, sensitive
 from seawall_sensor.containers import Container, ContainerIndex
-from seawall_sensor.files import script_of, script_origin
-from seawall_sensor.host import Host, boot_offset_ns, read_text
+from seawall_sensor.files import runs_standard_input, script_of, sources
+from seawall_sensor.host import Host, boot_offset_ns
 from seawall_sensor.processes import Entry, ProcessCache, arguments
 from seawall_sensor.records import (
     DRIFTED,
@@ -55,6 +58,7 @@ from seawall_sensor.records import (
     EXEC_BYTES,
     HEAD,
     OPEN_CREATED,
+    OPEN_SCRIPT,
     OPEN_WRITES,
     ORIGINS,
     STDIO,
@@ -65,6 +69,7 @@ from seawall_sensor.records import (
     Kind,
     Net,
 )
+from seawall_sensor.watched import HostFiles
 
 WATCHED_VARIABLES = frozenset(
     {
@@ -97,6 +102,15 @@ _ACTIONS = {1: "audit", 2: "kill", 3: "block"}
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
 _RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "runsc", "memfd:runc", "exe")
 
+_HEAD_CGROUP = struct.Struct("<Q").unpack_from
+_HEAD_NAMESPACE = struct.Struct("<I").unpack_from
+_KIND_AND_CPU = struct.Struct("<2H")
+_NAMESPACE_AT, _KIND_AT, _CGROUP_AT, _COMM_AT = 56, 72, 16, 80
+"""Places in `struct head`, for a look before the whole of it is read."""
+_FILE_TEXTS = struct.Struct("<5H")
+_FILE_TEXTS_AT, _FILE_BYTES = 120, HEAD.size + records.FILE.size
+_HOST_FILTERED = frozenset({Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD})
+
 _MAX_ASKED = 50
 _WAIT_S = 0.05
 """How long a new container's first event waits for the runtime's state; the rings hold what comes meanwhile."""
@@ -116,6 +130,7 @@ class Decoder:
         policy_name: Callable[[int], str] = str,
         on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
         on_cgroup_gone: Callable[[int], None] = lambda _cgroup: None,
+        unwanted: frozenset[Kind] = frozenset(),
     ) -> None:
         self.host, self.processes, self.containers = host, processes, containers
         self.cluster = cluster
@@ -126,6 +141,9 @@ class Decoder:
         self.offset_ns = boot_offset_ns()
         self._policy_name = policy_name
         self._on_file_used, self._on_cgroup_gone = on_file_used, on_cgroup_gone
+        self._unwanted = unwanted
+        self._host_files = HostFiles()
+        self.filtered = 0
         self._paths: dict[bytes, str] = {}
         self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._handlers: dict[int, Callable[[Head, bytes, int, Found], None]] = {
@@ -166,6 +184,10 @@ class Decoder:
 
     def decode(self, data: bytes, offset: int) -> Found:
         """Return the events of one record: usually one; none for those that only teach us something."""
+        kind = _KIND_AND_CPU.unpack_from(data, offset + _KIND_AT)[0]
+        if kind in _HOST_FILTERED and not self._worth(kind, data, offset):
+            self.filtered += 1
+            return []
         head = Head._make(HEAD.unpack_from(data, offset))
         self.records += 1
         found: Found = []
@@ -175,6 +197,29 @@ class Decoder:
         else:
             handler(head, data, offset, found)
         return found
+
+    def foresee(self, data: bytes, offsets: list[int]) -> None:
+        """Learn of containers that a batch announces before its events are decoded: a container that lives for a moment
+        is described by its runtime for a moment."""
+        for offset in offsets:
+            kind = _KIND_AND_CPU.unpack_from(data, offset + _KIND_AT)[0]
+            if kind == Kind.CGROUP:
+                self._cgroup_made(data, offset)
+            elif kind == Kind.EXEC and data.startswith((b"conmon", b"containerd-shim"), offset + _COMM_AT):
+                record = Exec._make(records.EXEC.unpack_from(data, offset + HEAD.size))
+                at = offset + EXEC_BYTES + record.path_bytes + record.cwd_bytes + record.asked_bytes
+                self.containers.announced(arguments(data[at : at + record.args_bytes]))
+
+    def _worth(self, kind: int, data: bytes, offset: int) -> bool:
+        """Whether a file record can mean something: all of containers', watched paths of the node's own processes."""
+        cgroup, namespace = _HEAD_CGROUP(data, offset + _CGROUP_AT)[0], _HEAD_NAMESPACE(data, offset + _NAMESPACE_AT)[0]
+        if namespace != self.host.mount_namespace and not self.containers.is_host(cgroup, namespace):
+            return True
+        sizes = _FILE_TEXTS.unpack_from(data, offset + _FILE_TEXTS_AT)
+        at = offset + _FILE_BYTES
+        if kind == Kind.CHMOD and _HEAD_NAMESPACE(data, offset + HEAD.size + 16)[0] & 0o6000:
+            return True
+        return self._host_files.wants(data[at : at + sum(sizes)])
 
     # What every event carries.
 
@@ -254,13 +299,12 @@ class Decoder:
             entry.drift = record.origin in DRIFTED
             self._enter(container, entry, head, found)
             self._on_file_used(container, path, True)
-        script = script_drift = None
+        script = ""
         if record.flags & EXE_SCRIPT:
             script = os.path.normpath(os.path.join(cwd, asked))
         elif container is not None:
             script = script_of(entry.exe, args, cwd)
-        if script and container is not None:
-            script_drift = script_origin(self._mounts(container, head.pid), script) in ("upper", "tmpfs", "bind")
+        entry.script = script
         peer = ""
         if record.peer_family:
             peer = f"{_address(record.peer, record.peer_family)}:{record.peer_port}"
@@ -270,8 +314,7 @@ class Decoder:
             ProcessExec(
                 **base,
                 previous_exe=previous,
-                script=script or "",
-                script_drift=bool(script_drift),
+                script=script,
                 stdio=(
                     STDIO.get(record.stdio[0], ""), STDIO.get(record.stdio[1], ""), STDIO.get(record.stdio[2], ""),
                 ),
@@ -280,6 +323,9 @@ class Decoder:
                 environment=_environment(data[args_end : args_end + record.env_bytes]),
             )
         )  # fmt: skip
+        if record.stdin_origin in DRIFTED and container is not None and not script and runs_standard_input(args):
+            entry.script_drift, entry.process = True, None
+            found.append(ScriptRun(**(base | {"seq": self._next()}), path="-", origin=ORIGINS[record.stdin_origin]))
         if record.previous_uid not in (0, 0xFFFFFFFF) and head.euid == 0 and not record.flags & EXE_GAINED:
             found.append(
                 CredentialChange(
@@ -304,17 +350,9 @@ class Decoder:
         self.seq += 1
         return self.seq
 
-    def _mounts(self, container: Container, pid: int) -> str:
-        for each in (pid, container.first_pid):
-            if found := read_text(f"{self.host.proc}/{each}/mountinfo"):
-                return found
-        return container.mountinfo
-
     def _enter(self, container: Container, entry: Entry, head: Head, found: Found) -> None:
         """Note a process of a container: its first one starts it; one that does not come from that one was brought in."""
         container.processes += 1
-        if not container.mountinfo:
-            container.mountinfo = read_text(f"{self.host.proc}/{head.pid}/mountinfo")
         if not container.first_pid:
             container.first_pid = entry.pid
         if not container.announced:
@@ -332,16 +370,19 @@ class Decoder:
 
     def _exit(self, head: Head, data: bytes, offset: int, found: Found) -> None:
         cpu_ns, code, _ = records.EXIT.unpack_from(data, offset + HEAD.size)
-        entry, container = self._actor(head)
-        found.append(
-            ProcessExit(
-                **self._base(head, entry, container),
-                exit_code=code >> 8 & 255,
-                signal=code & 127,
-                duration_ns=max(head.ts_ns - head.start_ns, 0),
-                cpu_ns=cpu_ns,
+        if Kind.EXIT in self._unwanted:
+            container = self.containers.known(head.cgroup)
+        else:
+            entry, container = self._actor(head)
+            found.append(
+                ProcessExit(
+                    **self._base(head, entry, container),
+                    exit_code=code >> 8 & 255,
+                    signal=code & 127,
+                    duration_ns=max(head.ts_ns - head.start_ns, 0),
+                    cpu_ns=cpu_ns,
+                )
             )
-        )
         if container is not None and container.first_pid == head.pid:
             container.exit_code = code >> 8 & 255 if not code & 127 else 128 + (code & 127)
         self.processes.ended(head.pid)
@@ -380,7 +421,7 @@ class Decoder:
             FileOpen(
                 **self._base(head, entry, container),
                 path=path,
-                flags=record.flags & 0x3FFFFFFF,
+                flags=record.flags & (OPEN_SCRIPT - 1),
                 writes=bool(record.flags & OPEN_WRITES) or bool(record.flags & 3),
                 creates=bool(record.flags & OPEN_CREATED),
                 truncates=bool(record.flags & 0o1000),
@@ -395,6 +436,21 @@ class Decoder:
     def _read(self, head: Head, data: bytes, offset: int, found: Found) -> None:
         record, path, asked, _, _, _ = self._file(data, offset)
         entry, container = self._actor(head)
+        if record.flags & OPEN_SCRIPT:
+            if container is not None and (
+                entry.script in (path, _join("" if asked.startswith("/") else entry.cwd, asked))
+                or sources(entry.args, asked)
+            ):
+                entry.script_drift, entry.process = True, None
+                found.append(
+                    ScriptRun(
+                        **self._base(head, entry, container),
+                        path=path,
+                        origin=ORIGINS[record.origin],
+                        asked=asked if asked != path else "",
+                    )
+                )
+            return
         target_pid, target_container = self._proc_target(path, asked, entry)
         found.append(
             SensitiveRead(
@@ -444,7 +500,7 @@ class Decoder:
         entry, container = self._actor(head)
         base = self._base(head, entry, container)
         path = path or _join(cwd, asked)
-        target = _join(target_cwd or cwd, target)
+        target = _join(target_cwd, target)
         if head.kind == Kind.UNLINK:
             found.append(FileUnlink(**base, path=path, directory=bool(record.flags)))
         elif head.kind == Kind.RENAME:
@@ -666,7 +722,7 @@ class Decoder:
         at = offset + HEAD.size + records.NET.size
         asked = records.text(data[at : at + record.path_bytes])
         operation = _URING.get(record.protocol, str(record.protocol))
-        path = _join(entry.cwd, asked) if asked else ""
+        path = _join("" if asked.startswith("/") else entry.cwd, asked) if asked else ""
         writes = operation in ("openat", "openat2") and bool(record.sent_bytes & 3)
         address = _address(record.peer, record.peer_family)
         base = self._base(head, entry, container)
@@ -684,16 +740,18 @@ class Decoder:
             family = "inet6" if ":" in address else "inet"
             found.append(Connect(**base, family=family, address=address, port=record.peer_port))
 
-    def _cgroup(self, head: Head, data: bytes, offset: int, found: Found) -> None:
+    def _cgroup_made(self, data: bytes, offset: int) -> None:
         record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
-        if record.size_bytes != self.host.hierarchy and self.host.hierarchy:
+        if record.operation != 1 or (record.size_bytes != self.host.hierarchy and self.host.hierarchy):
             return
         at = offset + HEAD.size + records.KERNEL.size
-        path = records.text(data[at : at + record.text_bytes])
-        if record.operation == 1:
-            self.containers.learn(record.value, path)
-            self.containers.adopt(record.value)
-            return
+        self.containers.learn(record.value, records.text(data[at : at + record.text_bytes]))
+        self.containers.adopt(record.value)
+
+    def _cgroup(self, head: Head, data: bytes, offset: int, found: Found) -> None:
+        record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
+        if record.operation == 1 or (record.size_bytes != self.host.hierarchy and self.host.hierarchy):
+            return  # new ones were taken in ahead of their batch
         self._on_cgroup_gone(record.value)
         container = self.containers.forget(record.value)
         if container is None or not container.announced:
@@ -714,10 +772,14 @@ class Decoder:
 
 
 def _join(base: str, path: str) -> str:
-    """Return the absolute, normalised form of a path that a process gave; links in it are not followed."""
+    """Return the absolute, normalised form of a path that a process gave; links in it are not followed.
+
+    `base` is where it begins: the folder of a relative path, the chosen root of an absolute one.
+    """
     if not path:
         return ""
-    return os.path.normpath(path if path.startswith("/") else f"{base or '/'}/{path}")
+    found = os.path.normpath(f"{base}/{path}")
+    return found[1:] if found.startswith("//") else found
 
 
 def _address(raw: bytes, family: int) -> str:
@@ -733,8 +795,13 @@ def _swap(value: int) -> int:
     return (value & 0xFF) << 8 | value >> 8 & 0xFF
 
 
+_WATCHED_BYTES = re.compile(
+    rb"(?:^|\0)(?:" + b"|".join(sorted(name.encode() for name in WATCHED_VARIABLES)) + rb")="
+).search
+
+
 def _environment(raw: bytes) -> dict[str, str]:
-    if not raw:
+    if not raw or _WATCHED_BYTES(raw) is None:
         return {}
     found: dict[str, str] = {}
     parts: Sequence[bytes] = raw.split(b"\0")

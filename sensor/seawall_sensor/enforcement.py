@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from seawall.domain.runtime_events import Enforced, ProcessExec
+from seawall.domain.runtime_events import Enforced, ProcessExec, ScriptRun
 
 from seawall_sensor.containers import Container, container_id
 from seawall_sensor.host import Host, read_text
@@ -91,7 +91,7 @@ class Enforcer:
         policy = self._by_cgroup.get(cgroup)
         return policy.name if policy is not None else ""
 
-    def executed(self, event: ProcessExec, container: Container | None, *, done: bool) -> Enforced | None:
+    def executed(self, event: ProcessExec | ScriptRun, container: Container | None, *, done: bool) -> Enforced | None:
         """Do what the kernel could not. `done`: it acted on this exec already."""
         if container is None or event.container is None:
             return None
@@ -101,7 +101,7 @@ class Enforcer:
         policy = self._file.find(event.container) if container.context.id not in self._spared else None
         if policy is None or done or container.context.id == self._own or event.process.pid == os.getpid():
             return None
-        found = self._verdict(policy, event)
+        found = self._script_verdict(policy, event) if isinstance(event, ScriptRun) else self._verdict(policy, event)
         if found is None:
             return None
         action, reason, path, digest = found
@@ -117,11 +117,8 @@ class Enforcer:
     def _verdict(self, policy: Policy, event: ProcessExec) -> tuple[str, str, str, str] | None:
         """Return (action, reason, path, sha256)."""
         process = event.process
-        if policy.drift is not None:
-            if process.drift:
-                return policy.drift.action, "drift", process.exe, ""
-            if policy.drift.scripts and event.script_drift:
-                return policy.drift.action, "drift", event.script, ""
+        if policy.drift is not None and process.drift:
+            return policy.drift.action, "drift", process.exe, ""
         listed = policy.programs
         if listed is None:
             return None
@@ -131,6 +128,12 @@ class Enforcer:
         if listed.sha256 and (digest := self._digest(event)) in listed.sha256:
             return listed.action, "listed", process.exe, digest
         return None
+
+    @staticmethod
+    def _script_verdict(policy: Policy, event: ScriptRun) -> tuple[str, str, str, str] | None:
+        if policy.drift is None or not policy.drift.scripts:
+            return None
+        return policy.drift.action, "drift", event.path, ""
 
     def _digest(self, event: ProcessExec) -> str:
         process = event.process

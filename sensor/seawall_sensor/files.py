@@ -1,4 +1,4 @@
-"""Files as a process's own mount namespace sees them: scripts that interpreters run, and where they come from."""
+"""What an interpreter was told to run, by its arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ _INTERPRETER = re.compile(
 )
 _INLINE = frozenset({"-c", "-e", "-r", "-m", "-E", "--eval", "-p", "--print"})
 """Options after which the program stands in the arguments, not in a file."""
-_TMPFS, _OVERLAY = "tmpfs", "overlay"
 
 
 def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
@@ -31,34 +30,20 @@ def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
     return ""
 
 
-def script_origin(mountinfo: str, path: str) -> str:
-    """Return where a file lies by the mounts (`/proc/PID/mountinfo`) of its process: image, upper, tmpfs, bind.
+def runs_standard_input(args: tuple[str, ...]) -> bool:
+    """Whether an interpreter that was told no script and no inline code reads its program from the standard input."""
+    rest = args[1:]
+    return all(argument in ("-", "-s", "-i") or argument.startswith("+") for argument in rest) or rest[:1] in (
+        ("-s",),
+        ("-",),
+    )
 
-    Empty when it cannot be told: no mounts known, or the container's writable layer is gone already.
-    """
-    best, kind, options, source = "", "", "", ""
-    root_options = ""
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, about = left.split(), right.split()
-        if len(fields) < 5 or len(about) < 3:
-            continue
-        folder = fields[4]
-        if folder == "/":
-            root_options = about[2]
-        if (path == folder or path.startswith(folder.rstrip("/") + "/")) and len(folder) >= len(best):
-            best, kind, source, options = folder, about[0], about[1], about[2]
-    if not best:
-        return ""
-    if kind == _TMPFS:
-        return "tmpfs"
-    if kind != _OVERLAY:
-        return "bind" if best != "/" and source and root_options.find("upperdir=") >= 0 else ""
-    for option in options.split(","):
-        if option.startswith("upperdir="):
-            # lexists: links in the writable layer count as they are. The upper folder is on the node's side.
-            inside = path[len(best.rstrip("/")) :]
-            if not os.path.isdir(option[len("upperdir=") :]):
-                return ""
-            return "upper" if os.path.lexists(option[len("upperdir=") :] + inside) else "image"
-    return "image"
+
+_SOURCES = re.compile(r"(?:^|[\s;&|({])(?:\.|source)\s+[\"']?([^\s;&|\"')]+)")
+
+
+def sources(args: tuple[str, ...], asked: str) -> bool:
+    """Whether the arguments of a shell tell it to read the file `asked` as part of its script (`. FILE`)."""
+    return bool(asked) and any(
+        match == asked for argument in args[1:8] if asked in argument for match in _SOURCES.findall(argument[:4096])
+    )

@@ -34,7 +34,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_fork": frozenset({Kind.FORK}),
     "on_signal": frozenset({Kind.SIGNAL}),
     "exit_open": frozenset({Kind.OPEN, Kind.READ, Kind.IN_USE}),
-    "exit_path": frozenset({Kind.RENAME, Kind.UNLINK, Kind.CHMOD, Kind.LINK}),
+    "exit_path": frozenset({Kind.RENAME, Kind.UNLINK, Kind.CHMOD, Kind.LINK, Kind.OPEN}),
     "exit_mount": frozenset({Kind.MOUNT}),
     "exit_connect": frozenset({Kind.CONNECT, Kind.FLOW}),
     "exit_accept": frozenset({Kind.ACCEPT}),
@@ -290,6 +290,6 @@ class Programs:
 SHARED_MAPS = (
     "process_ring", "event_ring", "control", "losses", "cgroup_kinds", "folds", "scratches", "sensitive_names",
     "sensitive_folders", "socket_owners", "known_credentials", "policies", "listed_names", "blocked_networks",
-    "used_files",
+    "used_files", "interpreters", "script_readers",
 )  # fmt: skip
 """Maps that every object declares (seawall.h); the first object makes them, the others use them."""

@@ -134,6 +134,9 @@ def alert_line(alert: Alert, event: RuntimeEvent) -> dict[str, Any]:
         "severity": alert.severity.label,
         "attack": alert.attack,
         "first_seen": alert.first_seen,
+        "last_seen": alert.last_seen,
+        "count": alert.count,
+        "version": alert.analytic_version,
         "confidence": alert.confidence,
         "reasons": alert.reasons,
         "container": None
@@ -142,6 +145,8 @@ def alert_line(alert: Alert, event: RuntimeEvent) -> dict[str, Any]:
             "id": container.id,
             "name": container.name,
             "image": container.image,
+            "image_digest": container.image_digest,
+            "owner": container.owner,
             "pod": container.pod,
             "namespace": container.namespace,
         },
@@ -150,7 +155,11 @@ def alert_line(alert: Alert, event: RuntimeEvent) -> dict[str, Any]:
             {"event_id": each.event_id, "ts": each.ts, "summary": each.summary, "event": event}
             for each in alert.evidence
         ],
+        "entities": [{"kind": each.kind, "id": each.id, "scope": each.scope} for each in alert.entities],
+        "features": alert.features,
         "response": alert.response,
+        "node": event.node,
+        "cluster": event.cluster,
     }
 
 
@@ -160,6 +169,12 @@ def _process(process: Process) -> dict[str, Any]:
         "exe": process.exe,
         "args": process.args,
         "uid": process.uid,
+        "euid": process.euid,
         "cwd": process.cwd,
-        "ancestors": [{"pid": each.pid, "exe": each.exe, "args": each.args} for each in process.ancestors],
+        "tty": process.tty,
+        "start_ns": process.start_ns,
+        "origin": process.origin,
+        "ancestors": [
+            {"pid": each.pid, "exe": each.exe, "args": each.args, "uid": each.uid} for each in process.ancestors
+        ],
     }

@@ -17,6 +17,8 @@ from seawall_sensor.records import ANCESTOR, EXE_ARGS_CUT, EXE_DELETED, ORIGINS,
 
 MAX_ARGUMENTS, MAX_ARGUMENT_CHARACTERS = 128, 8192
 MAX_ANCESTORS = 16
+INITIAL_USER_NAMESPACE = 0xEFFFFFFD
+"""PROC_USER_INIT_INO (linux/proc_ns.h)."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -50,6 +52,8 @@ class Entry:
     execs: int = 0
     ended: bool = False
     entered: bool = False
+    script: str = ""
+    script_drift: bool = False
     key: tuple[int, ...] = ()
     process: Process | None = None
     above: tuple[Ancestor, ...] | None = None
@@ -195,7 +199,8 @@ class ProcessCache:
             exe_mtime_ns=entry.mtime_ns,
             exe_ctime_ns=entry.ctime_ns,
             entered=entry.entered,
-            user_ns=head.user_ns,
+            user_ns=0 if head.user_ns == INITIAL_USER_NAMESPACE else head.user_ns,
+            script_drift=entry.script_drift,
         )
         return entry.process
 

@@ -50,7 +50,7 @@ DRIFTED = frozenset({2, 3, 4, 5})
 """Origins of a file that was not in the image."""
 
 EXE_DELETED, EXE_GAINED, EXE_SCRIPT, EXE_ARGS_CUT, EXE_ENV_CUT = 1, 2, 4, 8, 16
-OPEN_WRITES, OPEN_CREATED = 1 << 30, 1 << 31
+OPEN_SCRIPT, OPEN_WRITES, OPEN_CREATED = 1 << 29, 1 << 30, 1 << 31
 """Set in `flags` of a file record beside open(2)'s own."""
 
 STDIO = {0: "closed", 1: "pipe", 4: "file", 6: "file", 8: "file", 12: "unix", 13: "null", 14: "socket", 15: "tty"}
@@ -134,7 +134,7 @@ class Exec(NamedTuple):
     peer_family: int
     peer_port: int
     tty: bytes
-    unused: int
+    stdin_origin: int
 
 
 class File(NamedTuple):

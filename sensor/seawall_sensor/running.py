@@ -15,6 +15,7 @@ from seawall.catalog import collect
 from seawall.detection.declaration import Detection
 from seawall.detection.engine import Engine
 from seawall.detection.identity import runtime_analytics_id
+from seawall.domain.runtime_events import ProcessExit
 
 from seawall_sensor import figures
 from seawall_sensor.check import kinds_of
@@ -81,6 +82,7 @@ def watch(plan: Plan) -> None:
         root=plan.host_root,
         limits=plan.limits,
         enforcer=enforcer,
+        unwanted=_unwanted(plan, rules),
         facts=lambda: {"rules": identity, **figures.facts(delivery)},
         **more,
     )
@@ -105,6 +107,16 @@ def watch(plan: Plan) -> None:
             delivery.close()
         if status is not None:
             status.close()
+
+
+def _unwanted(plan: Plan, rules: list[Detection]) -> frozenset[Kind]:
+    """Kinds of which no event is wanted: nobody prints or delivers all, and no analytic looks at them."""
+    everything = (plan.lines and "event" in (plan.only or ("event",))) or (
+        plan.receiving is not None and plan.deliver_all
+    )
+    if everything or any(issubclass(ProcessExit, rule.on) for rule in rules):
+        return frozenset()
+    return frozenset({Kind.EXIT})
 
 
 def _enforcer(policy: Path | None, host: Host) -> Enforcer | None:

@@ -60,6 +60,13 @@ FOLDERS: dict[str, int] = dict.fromkeys(
 """Name of a folder whose files all count."""
 
 
+INTERPRETERS = (
+    "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "tcsh", "csh", "busybox", "python", "pypy", "perl", "ruby", "php",
+    "node", "nodejs", "lua", "deno", "bun",
+)  # fmt: skip
+"""Programs whose first opened files are looked at: the script they run is among them."""
+
+
 def key(name: str) -> bytes:
     """Return `struct name_key`: 31 bytes at most, like the kernel's own reading."""
     return name.encode()[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent
+from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent, ScriptRun
 
 from seawall_sensor import sensitive
 from seawall_sensor.containers import Container, ContainerIndex
@@ -89,6 +89,7 @@ class Sensor:
         on_exec: Callable[[ProcessExec], None] = lambda _event: None,
         later: Callable[[], Sequence[RuntimeEvent]] = tuple,
         facts: Callable[[], dict[str, Any]] = dict,
+        unwanted: frozenset[Kind] = frozenset(),
     ) -> None:
         """`later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
         that others know."""
@@ -108,6 +109,7 @@ class Sensor:
             policy_name=enforcer.policy_name if enforcer is not None else str,
             on_file_used=self._file_used,
             on_cgroup_gone=enforcer.forget if enforcer is not None else lambda _cgroup: None,
+            unwanted=unwanted,
         )
         self.limits = limits or Limits()
         self.version, self._on_exec, self._later, self._facts = version, on_exec, later, facts
@@ -131,6 +133,9 @@ class Sensor:
             names[sensitive.key(name)] = struct.pack("<I", flags)
         for name, flags in sensitive.FOLDERS.items():
             folders[sensitive.key(name)] = struct.pack("<I", flags)
+        interpreters = self.programs.maps["interpreters"]
+        for name in sensitive.INTERPRETERS:
+            interpreters[sensitive.key(name)] = struct.pack("<I", 1)
         self.programs.control()
         self._rings = (self.programs.ring("process_ring"), self.programs.ring("event_ring"))
         if self.enforcer is not None:
@@ -198,6 +203,8 @@ class Sensor:
             if offsets:
                 age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _TIMESTAMP.unpack_from(data, offsets[0])[0]
                 self._lag_ns = max(self._lag_ns, age_ns)
+        if first_at:
+            self.decoder.foresee(first, first_at)
         if not second_at:
             for offset in first_at:
                 handle(first, offset)
@@ -229,12 +236,13 @@ class Sensor:
         enforced = any(type(event) is Enforced for event in found)
         for event in found:
             self._emit(event)
-            if type(event) is ProcessExec:
+            if isinstance(event, ProcessExec | ScriptRun):
                 if self.enforcer is not None and event.container is not None:
                     self._enforce(event, done=enforced)
-                self._on_exec(event)
+                if isinstance(event, ProcessExec):
+                    self._on_exec(event)
 
-    def _enforce(self, event: ProcessExec, *, done: bool) -> None:
+    def _enforce(self, event: ProcessExec | ScriptRun, *, done: bool) -> None:
         assert self.enforcer is not None
         assert event.container is not None
         acted = self.enforcer.executed(event, self.containers.by_id.get(event.container.id), done=done)

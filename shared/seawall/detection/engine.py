@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from seawall.detection.accumulate import Accumulator, Place
+from seawall.detection.applets import AppletRun, applets_of
 from seawall.detection.context import Context, context, use
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import Description, describe, short
@@ -183,6 +184,9 @@ class Engine:
 
     def feed(self, event: Any, growing: Growing) -> None:
         """Judge one event and add what it gives to `growing`: `process` and `fold` in one, cheaper for repeats."""
+        if type(event) is ProcessExec:
+            for applet in applets_of(event):
+                self.feed(applet, growing)
         self.stats.events += 1
         rules = self._rules_for_audit(event) if type(event) is AuditEvent else self.rules_for(event)
         if not rules:
@@ -268,6 +272,11 @@ class Engine:
 
     def process(self, event: Any) -> Sequence[Alert]:
         """Return what one event adds: one alert per match, not yet folded."""
+        if type(event) is ProcessExec and (applets := applets_of(event)):
+            return [*self._process(event), *(alert for applet in applets for alert in self._process(applet))]
+        return self._process(event)
+
+    def _process(self, event: Any) -> Sequence[Alert]:
         self.stats.events += 1
         rules = self.rules_for(event)
         if not rules:
@@ -295,7 +304,7 @@ class Engine:
             if kind is CloudActivity:
                 return tuple(rule for rule in rules if event.outcome in rule.outcomes)
             return rules
-        if kind is ProcessExec:
+        if kind is ProcessExec or kind is AppletRun:
             return self._rules_for_program(program(event.process))
         return self._typed(kind)
 

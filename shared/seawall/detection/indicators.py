@@ -6,6 +6,7 @@ A deployment's own feeds join them: `use(Indicators.built_in().with_extra({"thre
 from __future__ import annotations
 
 import ipaddress
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,13 @@ class Names:
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._starts)
+
+    def pattern(self) -> str:
+        """Return a regular expression that a whole name matches when it is listed, for searches in raw bytes."""
+        return "|".join(
+            [re.escape(name) for name in sorted(self._exact)]
+            + [re.escape(start) + r"[^\0/]*" for start in self._starts]
+        )
 
 
 class Domains:

@@ -181,6 +181,46 @@ def script_text(process: Process) -> str:
     return ""
 
 
+CONTAINER_CLIENTS = frozenset(
+    {"docker", "podman", "nerdctl", "ctr", "crictl", "kubectl", "oc", "conmon", "crun", "runc", "containerd-shim-runc-v2",
+     "buildah", "lxc", "lxc-attach", "machinectl", "unshare", "nsenter", "ssh", "helm", "ansible"}
+)  # fmt: skip
+"""Programs that carry a command somewhere else: what they are told happens there, and is seen there."""
+
+
+def told(process: Process) -> str:
+    """Return what the process itself was told to do: a shell's or interpreter's inline text without the arguments that it
+    is handed along, nothing for programs that carry a command elsewhere, else the command line."""
+    name = program(process)
+    if name in CONTAINER_CLIENTS:
+        return ""
+    if name in SHELLS:
+        return script_text(process) or process.command_line
+    return process.command_line
+
+
+_ELSEWHERE = re.compile(r"^((?:/[^/]+){1,4}?)(/(?:etc|var/(?:lib/kubelet|spool|log|backups)|root|home)/.+)$")
+_HOST_ROOTS = re.compile(
+    r"^/(?:host|hostfs|rootfs|host-root|hostroot|node|node-root|mnt/host|mnt/rootfs|proc/\d+/root)$|(?:^|/)[\w-]*host[\w-]*$"
+)
+
+
+def root_and_path(event: RuntimeEvent, path: str) -> tuple[str, str]:
+    """Split a container's path into another system's root that is mounted there, and the path in it: ("/host",
+    "/etc/shadow"). The root is empty for the container's own files and for the node's processes."""
+    if event.container is None or path.startswith(
+        ("/etc/", "/root/", "/home/", "/var/", "/usr/", "/opt/", "/app/", "/srv/")
+    ):
+        return "", path
+    found = _ELSEWHERE.match(path)
+    return (found.group(1), found.group(2)) if found else ("", path)
+
+
+def is_host_root(root: str) -> bool:
+    """Whether a folder is named the way the node's root is usually mounted into a container."""
+    return _HOST_ROOTS.search(root) is not None
+
+
 def is_temporary(path: str) -> bool:
     """Whether the path lies in a folder that anybody may write to."""
     return path.startswith(TEMPORARY)

@@ -103,6 +103,8 @@ class Process(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     chain does not lead to the container's first process."""
     user_ns: int = 0
     """Inode number of the user namespace; 0 = the initial one."""
+    script_drift: bool = False
+    """In a container: the script that this interpreter runs was not in the image (see `ScriptRun`)."""
 
     @property
     def name(self) -> str:
@@ -313,7 +315,7 @@ class ProcessExec(RuntimeEvent, frozen=True, tag="process_exec"):
     script: str = ""
     """Path of the script, when the program is an interpreter started for one (`#!` or an argument that is a file)."""
     script_drift: bool = False
-    """The script is not from the image."""
+    """The script is not from the image. Sensors from 0.2 on say so by a `ScriptRun`."""
     stdio: tuple[str, str, str] = ("", "", "")
     """Kind of descriptors 0, 1, 2: tty, pipe, file, null, socket, unix, closed or empty = not known. Source: inode mode."""
     peer: str = ""
@@ -325,6 +327,25 @@ class ProcessExec(RuntimeEvent, frozen=True, tag="process_exec"):
     HISTCONTROL, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, npm_lifecycle_event. Never others: they hold secrets."""
     sha256: str = ""
     """Of the executable, when the sensor hashed it."""
+
+
+class ScriptRun(RuntimeEvent, frozen=True, tag="script_run"):
+    """An interpreter in a container read the script it was told to run, and the script is not from the image.
+
+    Source: the file that the interpreter opened, by its inode; links and renames do not hide it.
+    """
+
+    path: str
+    """The file that was read; `-` when it is the standard input."""
+    origin: str = ""
+    """upper, memfd, tmpfs or bind, as `Process.origin`."""
+    asked: str = ""
+    """The path as the interpreter gave it, when that differs."""
+
+    @property
+    def subject(self) -> str:
+        """The script."""
+        return self.path
 
 
 class ProcessExit(RuntimeEvent, frozen=True, tag="process_exit"):
@@ -715,7 +736,7 @@ class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
 
 
 AnyRuntimeEvent = (
-    ProcessExec | ProcessExit | ProcessFork | FileOpen | FileRename | FileUnlink | FileChmod | FileLink | Mount
+    ProcessExec | ScriptRun | ProcessExit | ProcessFork | FileOpen | FileRename | FileUnlink | FileChmod | FileLink | Mount
     | SensitiveRead | Connect | Accept | Listen | UdpSend | Flow | DnsQuery | DnsAnswer | RawSocket | Ptrace
     | NamespaceChange | CredentialChange | ModuleLoad | BpfLoad | IoUring | Signal | ProcessVmWrite | ContainerStart
     | ContainerStop | Enforced | FileVerdict | ImageInUse | NodeInventory | Loss

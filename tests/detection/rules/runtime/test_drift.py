@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from seawall.domain.runtime_events import Enforced, FileVerdict
+from seawall.domain.runtime_events import Enforced, FileVerdict, ScriptRun
 
 from tests.detection.runtime_events import BUILD, HOST, Case, Cases, event, raised, ran, rows
 
@@ -40,10 +40,15 @@ CASES: Cases = {
         [ran("/usr/bin/x"), ran("/tmp/x", where=BUILD), ran("/root/.cargo/bin/x"), ran("/tmpfiles/x")],
     ),
     "RT-0105": (
-        [ran("sh /srv/s.sh", script="/srv/s.sh", script_drift=True)],
         [
-            ran("sh /srv/s.sh", script="/srv/s.sh"),
-            ran("sh /srv/s.sh", script="/srv/s.sh", script_drift=True, where=HOST),
+            event(ScriptRun, "sh /srv/s.sh", path="/srv/s.sh", origin="upper"),
+            event(ScriptRun, "python3 /code/x.py", exe="/usr/bin/python3.11", path="/code/x.py", origin="bind"),
+            event(ScriptRun, "sh", path="-", origin="upper"),
+        ],
+        [
+            event(ScriptRun, "sh /srv/s.sh", path="/srv/s.sh", origin="upper", where=HOST),
+            event(ScriptRun, "sh /srv/s.sh", path="/srv/s.sh", origin="upper", where=BUILD),
+            event(ScriptRun, "sh /x/s.sh", path="/x/s.sh", origin="upper", by=["dpkg --configure -a"]),
         ],
     ),
     "RT-0106": (

@@ -14,8 +14,11 @@ from seawall.detection.processes import (
     file_entity,
     in_build,
     ip_entity,
+    is_host_root,
     on_platform,
     program,
+    root_and_path,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, PEERS, READS
 from seawall.domain.alerts import Match
@@ -255,7 +258,7 @@ def secret_search(event: ProcessExec) -> Match | None:
         return None
     process = event.process
     name = program(process)
-    text = process.command_line
+    text = told(process)
     if name in ("find", "fd", "locate", "tree") and (
         _FIND_NAMES.search(text)
         or (name == "locate" and re.search(_SECRET_WORDS + r"|id_rsa|\.pem", text, re.IGNORECASE))
@@ -332,7 +335,7 @@ _LOGIN_PROGRAMS = frozenset(
 )
 def password_file_read(event: SensitiveRead) -> Match | None:
     """/etc/shadow, its backups, sudoers or PAM rules are read by a program that has no part in logging in."""
-    path = re.sub(r"^/(?:host|hostfs|rootfs|mnt/host|host-root|proc/1/root)(?=/etc/)", "", event.path)
+    root, path = root_and_path(event, event.path)
     if not _SHADOW.match(path):
         return None
     name = program(event.process)
@@ -342,7 +345,7 @@ def password_file_read(event: SensitiveRead) -> Match | None:
         return None
     if path.startswith(("/etc/pam.d/", "/etc/sudoers")) and name not in _BY_HAND:
         return None
-    of_host = path != event.path
+    of_host = is_host_root(root)
     severity = Severity.HIGH if of_host else Severity.MEDIUM if "shadow" in path and name in _BY_HAND else None
     reasons = ("the node's own file, seen from a container",) if of_host else ()
     return Match(f"{event.process} read {event.path}", severity, reasons, (file_entity(event, event.path),), path)
@@ -382,7 +385,7 @@ _NODE_TOOLS = frozenset(
 )
 def kubelet_credentials_read(event: SensitiveRead) -> Match | None:
     """The kubelet's kubeconfig, its client certificate, or the control plane's keys are read by something else."""
-    if not _KUBELET.match(event.path):
+    if not _KUBELET.match(root_and_path(event, event.path)[1]):
         return None
     name = program(event.process)
     if name in _NODE_TOOLS or by_package_manager(event) or (on_platform(event) and name not in _BY_HAND):
@@ -487,7 +490,7 @@ def metadata_connection(event: Connect) -> Match | None:
     name = program(process)
     tool = name in SHELLS | DOWNLOADERS | {"nc", "ncat", "telnet", "socat", "http", "openssl"}
     one_liner = name in INTERPRETERS and any(flag in process.args[1:3] for flag in ("-c", "-e", "-r"))
-    if not (tool or one_liner or process.drift):
+    if not (tool or one_liner or process.drift or process.script_drift):
         return None
     return Match(f"{process} connects to {event.address}:{event.port}", entities=(ip_entity(event.address),), key=name)
 

@@ -22,6 +22,7 @@ from seawall.detection.processes import (
     is_hidden,
     is_temporary,
     program,
+    told,
     urls,
 )
 from seawall.detection.rules.runtime import EXECS, FILES
@@ -167,7 +168,7 @@ def download_and_run(event: ProcessExec) -> Match | None:
     """One command line fetches something and runs it: piped to a shell, or made executable and started."""
     if in_build(event) or by_package_manager(event):
         return None
-    text = event.process.command_line
+    text = told(event.process)
     if not ("curl" in text or "wget" in text or "urlopen" in text or "requests" in text or "fetch" in text):
         return None
     match = _FETCH_AND_RUN.search(text[:8192])

@@ -15,7 +15,7 @@ from seawall.detection.processes import (
 )
 from seawall.detection.rules.runtime import EXECS
 from seawall.domain.alerts import Match
-from seawall.domain.runtime_events import Enforced, ProcessExec
+from seawall.domain.runtime_events import Enforced, ProcessExec, ScriptRun
 from seawall.domain.severity import Severity
 
 _KEEP_AND_STOP = "Keep a copy of the file and its hash, stop the container, and start it again from its image."
@@ -151,25 +151,30 @@ def suspicious_path(event: ProcessExec) -> Match | None:
     title="Interpreter runs a script that is not from the image",
     severity=Severity.MEDIUM,
     attack=("T1059", "T1105"),
-    on=ProcessExec,
+    on=ScriptRun,
     response="Keep a copy of the script; find what wrote it.",
     needs=(EXECS, "origin of executed files (overlay)"),
-    benign=("Scripts that an entry point writes from its configuration.", "Code mounted from a ConfigMap (left out)."),
+    benign=("Scripts that an entry point writes from its configuration.", "Code mounted from a ConfigMap (lowered)."),
     investigate=("Read the script.", "Who wrote it, and from where?"),
 )
-def drifted_script(event: ProcessExec) -> Match | None:
+def drifted_script(event: ScriptRun) -> Match | None:
     """A shell or interpreter from the image runs a script that was written after the container started.
 
-    The program itself is original, so drift of executables alone does not see it.
+    The program itself is original, so drift of executables alone does not see it. The kernel decides by the file that
+    the interpreter opened. Scripts that come with a volume (a ConfigMap's, a code folder's) count less.
     """
-    if not event.script_drift or event.container is None or event.process.drift:
+    if event.container is None or event.process.drift or in_build(event) or by_package_manager(event):
         return None
-    if program(event.process) not in SHELLS | INTERPRETERS or in_build(event) or by_package_manager(event):
+    if program(event.process) not in SHELLS | INTERPRETERS:
         return None
+    path = "its standard input" if event.path == "-" else event.path
+    volume = event.origin == "bind" or (event.origin == "tmpfs" and not is_temporary(event.path))
     return Match(
-        f"{program(event.process)} runs {event.script}, which is not from the image",
-        entities=(file_entity(event, event.script),),
-        key=event.script,
+        f"{program(event.process)} runs {path}, which is not from the image",
+        Severity.LOW if volume else None,
+        ("the file came with a volume",) if volume else (),
+        (file_entity(event, event.path),),
+        event.path,
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from seawall.detection.declaration import detection
-from seawall.detection.processes import INTERPRETERS, SHELLS, by_package_manager, in_build, program
+from seawall.detection.processes import INTERPRETERS, SHELLS, by_package_manager, in_build, program, told
 from seawall.detection.rules.runtime import EXECS
 from seawall.domain.alerts import Match
 from seawall.domain.runtime_events import ProcessExec
@@ -108,7 +108,7 @@ def encoded_script(event: ProcessExec) -> Match | None:
         return None
     if in_build(event) or by_package_manager(event):
         return None
-    text = event.process.command_line[:16_384]
+    text = told(event.process)[:16_384]
     if len(text) < 16:
         return None
     if _PIPED.search(text) or (name in INTERPRETERS and _INTERPRETED.search(text)):

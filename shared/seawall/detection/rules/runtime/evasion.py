@@ -59,8 +59,10 @@ def history_file_wiped(event: FileEvent) -> Match | None:
     if not wiped or in_build(event) or by_package_manager(event):
         return None
     name = program(event.process)
-    if name in SHELLS | {"mysql", "psql", "python", "less"} and not isinstance(event, FileOpen | FileLink):
+    if name in {"mysql", "psql", "python", "less"} and not isinstance(event, FileOpen | FileLink):
         return None
+    if name in SHELLS and not isinstance(event, FileOpen | FileLink) and not script_text(event.process):
+        return None  # a shell puts its new history in the old one's place
     if name in SHELLS and len(event.process.args) == 1 and isinstance(event, FileOpen):
         return None  # an interactive shell rewrites its history when it ends
     return Match(

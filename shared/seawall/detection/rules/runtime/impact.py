@@ -64,12 +64,12 @@ def ransom_note(event: FileEvent) -> Match | None:
     benign=("Atomic saves and log rotation (the name's ending stays or is a number).", "Encrypting backup tools."),
     investigate=("Is the new content random?",),
     window=timedelta(minutes=1),
-    by="actor_process",
+    by="scope",
     threshold=25,
     distinct="path",
 )
 def mass_rename(event: FileRename) -> Match | None:
-    """One process renames twenty-five files within a minute by appending an ending that ransomware uses."""
+    """In one container, or on one node, twenty-five files are renamed within a minute by appending an ending that ransomware uses."""
     if not event.target.startswith(event.path) and event.path.rpartition("/")[2].rpartition(".")[0] not in event.target:
         return None
     if not _ENDINGS.search(event.target) or _ENDINGS.search(event.path) or in_build(event) or by_package_manager(event):

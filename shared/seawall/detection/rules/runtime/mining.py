@@ -17,6 +17,7 @@ from seawall.detection.processes import (
     is_temporary,
     on_platform,
     program,
+    told,
     urls,
 )
 from seawall.detection.rules.runtime import DNS, EXECS, PEERS
@@ -81,13 +82,13 @@ def coin_mining(event: ProcessExec) -> Match | None:
         return None
     if name in indicators().names("miner_names") and name not in SHELLS:
         return Match(f"the miner {name} runs", key=name)
-    text = process.command_line
+    text = told(process)
     if len(text) < 12:
         return None
-    told = _told_to_mine(text)
-    if not told or (name in SHELLS and _only_mentions(text)):
+    why = _told_to_mine(text)
+    if not why or (name in SHELLS and _only_mentions(text)):
         return None
-    return Match(f"{name} was started with {told}", key=name)
+    return Match(f"{name} was started with {why}", key=name)
 
 
 _LOOKERS = frozenset(

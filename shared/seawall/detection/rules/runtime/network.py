@@ -48,7 +48,7 @@ def _by_hand(event: Connect) -> bool:
     """A shell, tool, one-line script or drifted program: what people and intruders use, applications do not."""
     name = program(event.process)
     if name in INTERPRETERS:
-        return any(flag in event.process.args[1:3] for flag in ("-c", "-e", "-r"))
+        return event.process.script_drift or any(flag in event.process.args[1:3] for flag in ("-c", "-e", "-r"))
     return name in _TOOLS or event.process.drift or event.process.memfd
 
 

@@ -19,6 +19,7 @@ from seawall.detection.processes import (
     is_temporary,
     program,
     programs,
+    root_and_path,
     script_text,
 )
 from seawall.detection.rules.runtime import EXECS, FILES, PEERS, READS
@@ -269,7 +270,7 @@ def cron_written(event: FileEvent) -> Match | None:
     path = event.changed
     if (
         not _written(event)
-        or not _CRON_PATHS.match(path)
+        or not _CRON_PATHS.match(root_and_path(event, path)[1])
         or in_build(event)
         or by_package_manager(event)
         or _provisioned(event)
@@ -394,8 +395,9 @@ def preload_written(event: FileEvent) -> Match | None:
     if isinstance(event, FileUnlink | FileChmod) or not _written(event) or in_build(event):
         return None
     path = event.changed
-    if re.fullmatch(r"(?:/host|/rootfs|/hostfs|/proc/\d+/root)?/etc/ld\.so\.preload", path):
-        host = not path.startswith("/etc/")
+    root, own = root_and_path(event, path)
+    if own == "/etc/ld.so.preload":
+        host = bool(root)
         return Match(
             f"{event.process} wrote {path}",
             Severity.HIGH if host or event.container is None else None,

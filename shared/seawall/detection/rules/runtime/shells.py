@@ -64,7 +64,7 @@ _REVERSE = re.compile(
     r"|child_process.{0,300}?\bnet\.(?:Socket|connect|createConnection)\b"
     r"|\bopenssl\s+s_client\b.{0,200}?\|\s*(?:\S*/)?(?:ba|da|z)?sh\b"
     r"|\btelnet\b\s+\S+\s+\d+\s*\|\s*(?:\S*/)?(?:ba|da|z)?sh\b"
-    r"|\bsocat\b.{0,200}?exec:.{0,60}?sh\b.{0,120}?tcp",
+    r"|\bsocat\b.{0,200}?exec:.{0,60}?sh\b.{0,120}?tcp|\bsocat\b.{0,200}?\b(?:tcp|openssl|udp)\d?(?:-connect)?:.{0,200}?\bexec:.{0,60}?sh\b",
     re.DOTALL | re.IGNORECASE,
 )
 
