@@ -19,13 +19,13 @@ COMMON = [
     "--quiet",
 ]
 APPS = {
-    "azure": ["azure"],
-    "azure-sync": ["azure", "defender-sync"],
-    "aws": ["aws"],
-    "gcp": ["gcp"],
+    "azure": ["azure", "telemetry"],
+    "azure-sync": ["azure", "defender-sync", "telemetry"],
+    "aws": ["aws", "telemetry"],
+    "gcp": ["gcp", "telemetry"],
 }
 """Function app: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
-EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "dev"]
+EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "telemetry", "dev"]
 
 
 def main() -> int:

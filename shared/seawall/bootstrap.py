@@ -15,6 +15,7 @@ from seawall.settings import DetectionSettings, Settings, load_settings
 if TYPE_CHECKING:
     from seawall.adapters.job_queues import CloudJobQueue
     from seawall.adapters.shared_advisories import SharedAdvisories
+    from seawall.app.admit import Admission
     from seawall.app.analytics import Analytics
     from seawall.app.baselines import StoredBaselines
     from seawall.app.scanning import Scanning
@@ -51,6 +52,7 @@ def bootstrap(settings: Settings | None = None) -> Application:
             authority=lambda: _authority(chosen),
             publishers=lambda: publishers(chosen, store.outbox, clock),
             update_advisories=lambda: _update_advisories(chosen),
+            admission=(lambda: _admission(chosen, clock)) if chosen.admission else None,
             close=store.close,
         )
     )
@@ -72,6 +74,30 @@ def _update_advisories(settings: Settings) -> None:
     from seawall.adapters.shared_advisories import update_advisories
 
     update_advisories(settings)
+
+
+def _admission(settings: Settings, clock: Clock) -> Admission:
+    from seawall.adapters.admission_policy import PolicyFile
+    from seawall.adapters.images.opening import open_registry
+    from seawall.app.admit import Admission, AdmissionLimits, SignedFindings
+
+    section = settings.admission
+    assert section is not None
+
+    @cache
+    def key() -> str:
+        if section.public_key is None:
+            return configured_signer(settings).public_key_pem()
+        try:
+            return section.public_key.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"admission.public_key {section.public_key} cannot be read: {error}") from error
+
+    if section.public_key is not None:
+        key()
+    findings = SignedFindings(open_registry(settings), key, clock)
+    limits = AdmissionLimits(section.evidence_s, section.missing_s, section.tag_s, section.answer_s)
+    return Admission(PolicyFile(section.policy), findings, unknown=section.unknown, limits=limits, clock=clock.now)
 
 
 def _scanning(settings: Settings, clock: Clock) -> Scanning:

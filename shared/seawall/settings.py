@@ -214,6 +214,27 @@ class ObjectStorageSettings(Section):
     kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment")
 
 
+class AdmissionSettings(Section):
+    """May an image run: decisions for API servers out of signed findings and a policy."""
+
+    policy: str
+    """Path of the policy file (read again when it changes), or the policy itself as JSON."""
+    token: SecretStr = Field(min_length=16)
+    """What API servers show: a bearer token, or the last part of the webhook's path."""
+    unknown: Literal["open", "closed"] = "open"
+    """Images that cannot be judged (registry down, too slow): let in with a warning, or refused where a rule enforces."""
+    public_key: Path | None = None
+    """PEM public key that must have signed the findings; empty = this deployment's own `signing_key`."""
+    evidence_s: float = Field(default=300, gt=0)
+    """How long signed findings are believed before the registry is asked again."""
+    missing_s: float = Field(default=30, gt=0)
+    """The same where there are none yet."""
+    tag_s: float = Field(default=60, gt=0)
+    """How long a tag is believed to stand for the same digest."""
+    answer_s: float = Field(default=3, gt=0, le=30)
+    """Longest that a decision waits for the registry; stay below the webhook's timeoutSeconds."""
+
+
 class JobQueueSettings(Section):
     """Queues of a serverless deployment; without this section accepted events are handled at once, or by `seawall serve`."""
 
@@ -273,6 +294,7 @@ class Settings(BaseSettings):
     """Append alerts and incidents as OCSF JSON lines."""
     webhook: WebhookPublisherSettings | None = None
     job_queue: JobQueueSettings | None = None
+    admission: AdmissionSettings | None = None
     azure: AzureSettings = AzureSettings()
     sentinel: SentinelSettings | None = None
     sentinel_incidents: SentinelWorkspace | None = None

@@ -27,6 +27,7 @@ from seawall.formats.cloudevents import (
 )
 
 if TYPE_CHECKING:
+    from seawall.app.admit import Admission
     from seawall.app.baselines import StoredBaselines
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
@@ -73,6 +74,7 @@ class Ports:
     authority: Callable[[], SensorAuthority]
     publishers: Callable[[], Sequence[BatchPublisher]]
     update_advisories: Callable[[], None] = lambda: None
+    admission: Callable[[], Admission] | None = None
     close: Callable[[], None] = lambda: None
 
 
@@ -479,6 +481,17 @@ class Application:
 
         identifier = content_id("poison", key, hashlib.sha256(body).hexdigest())
         self.store.poison.add(PoisonRecord(identifier, key, reason[:2000], body[:POISON_BYTES], self._now()))
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Decisions for API servers.
+
+        Raises:
+            ConfigError: the deployment has none, or its policy has a mistake.
+        """
+        if self._ports.admission is None:
+            raise ConfigError("admission is not set up", hint="SEAWALL_ADMISSION__POLICY, SEAWALL_ADMISSION__TOKEN")
+        return self._ports.admission()
 
     def check_store(self) -> None:
         """Raise `Unavailable` when the store does not answer."""

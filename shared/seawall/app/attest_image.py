@@ -196,9 +196,19 @@ def verify_image(
         Unauthenticated: it has, but none is signed by the key, about this image and still valid.
         RemoteError: the registry failed.
     """
+    found = verify_platforms(
+        reference, registry=registry, public_key_pem=public_key_pem, clock=clock, platform=platform
+    )
+    return max(found, key=lambda item: item.attested.created_at)
+
+
+def verify_platforms(
+    reference: ImageReference, *, registry: Registry, public_key_pem: str, clock: Clock, platform: str = ""
+) -> list[Verified]:
+    """Return the newest valid statement of every platform that there is one of; never empty. Raises as `verify_image`."""
     digest = reference.digest or registry.resolve(reference)[1]
     subject = replace(reference, digest=digest)
-    found: list[Verified] = []
+    found: dict[str, Verified] = {}
     problems: list[str] = []
     for referrer, envelope in _envelopes(registry, subject, problems):
         try:
@@ -206,10 +216,13 @@ def verify_image(
         except (InputError, Unauthenticated) as error:
             problems.append(error.message)
             continue
-        if not platform or attested.platform == platform:
-            found.append(Verified(str(subject), digest, referrer, attested))
+        held = found.get(attested.platform)
+        if (not platform or attested.platform == platform) and (
+            held is None or held.attested.created_at < attested.created_at
+        ):
+            found[attested.platform] = Verified(str(subject), digest, referrer, attested)
     if found:
-        return max(found, key=lambda item: item.attested.created_at)
+        return list(found.values())
     if problems:
         raise Unauthenticated(f"{subject}: {problems[0]}", hint=f"{len(problems)} attestations were looked at")
     raise NotFound(

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seawall.domain.errors import InputError
-from seawall.domain.findings import ImageReport
+from seawall.domain.findings import Finding, ImageReport
+from seawall.domain.severity import Severity
 from seawall.formats import report as own
 from seawall.formats.tool import version
 
@@ -98,6 +99,31 @@ def read(payload: bytes) -> Attested:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError("the statement is not in cosign's form of a vulnerability scan") from error
+
+
+def open_findings(attested: Attested) -> tuple[Finding, ...]:
+    """Return the open findings that a statement lists, with what a policy can ask about.
+
+    Raises:
+        InputError: the list is not in the form of our reports.
+    """
+    try:
+        return tuple(
+            Finding(
+                id=str(item["id"]),
+                purl=str(item.get("purl", "")),
+                package=str(item.get("package", "")),
+                installed_version=str(item.get("installed_version", "")),
+                severity=Severity.parse(str(item.get("severity", ""))),
+                aliases=tuple(str(alias) for alias in item.get("aliases", ())),
+                fixed_version=str(item.get("fixed_version", "")),
+                in_kev=bool(item.get("in_kev", False)),
+            )
+            for item in attested.result["findings"]
+            if item.get("status", "open") == "open"
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError("the statement's findings are not in the form of Seawall's reports") from error
 
 
 def _stamp(time: datetime) -> str:

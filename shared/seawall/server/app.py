@@ -16,6 +16,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from seawall.console import pages
 from seawall.domain.errors import SeawallError
 from seawall.server import api, doors, login, problems, sensor_doors
+from seawall.server.admission_door import AdmissionDoor
 from seawall.server.metrics import Metrics
 from seawall.server.security import require_reader
 
@@ -104,4 +105,7 @@ def create_app(
     if token:
         app.include_router(login.router(token))
     app.mount("/static", pages.static_files())
+    if settings.admission is not None:
+        secret = settings.admission.token.get_secret_value()
+        app.add_middleware(AdmissionDoor, admission=application.admission, token=secret, metrics=counted)
     return app

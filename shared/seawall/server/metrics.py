@@ -28,3 +28,12 @@ class Metrics:
         self.rejects = Counter(
             "seawall_records_rejected", "Single records that could not be read", ["door"], registry=self.registry
         )
+        self.admissions = Counter(
+            "seawall_admission_reviews", "Admission reviews by outcome", ["outcome"], registry=self.registry
+        )
+        self.admission_seconds = Histogram(
+            "seawall_admission_seconds",
+            "How long an API server waits for a decision",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 3, 10),
+            registry=self.registry,
+        )

@@ -1,1 +1,0 @@
-"""From collected objects to the asset graph: what each object is, and what it points at."""
