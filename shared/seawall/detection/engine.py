@@ -132,10 +132,11 @@ def _fingerprint(event: AuditEvent) -> int:
     Texts hash by SipHash with a key of this process, so nobody outside can make two requests collide.
     """
     ref, user, other = event.object_ref or NO_OBJECT, event.user or NO_USER, event.impersonated or NO_USER
-    code = event.response.code if event.response is not None else None
+    answer = event.response
+    code, message = (answer.code, answer.message) if answer is not None else (None, None)
     return hash(
         (
-            event.verb, event.request_uri, event.user_agent, code, event.cluster, event.platform, event.stage,
+            event.verb, event.request_uri, event.user_agent, code, message, event.cluster, event.platform, event.stage,
             (event.received or event.timestamp or event.stage_time or "")[:10],
             ref.resource, ref.namespace, ref.name, ref.subresource, ref.api_group,
             user.username, other.username, event.impersonated is None,

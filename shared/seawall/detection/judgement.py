@@ -90,7 +90,7 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
 
 
 PLATFORM_REGISTRIES = (
-    "registry.k8s.io/", "k8s.gcr.io/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
+    "registry.k8s.io/", "k8s.gcr.io/", "gcr.io/k8s-minikube/", "docker.io/kindest/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
     "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",
     "602401143452.dkr.ecr.us-west-2.amazonaws.com/", "602401143452.dkr.ecr.us-east-1.amazonaws.com/",
 )  # fmt: skip

@@ -72,14 +72,15 @@ def at(value: Any, *path: str) -> Any:
 def written(event: AuditEvent) -> dict[str, Any]:
     """Return the object that the request wrote: its body (a JSON patch as the partial object it makes), else the answer.
 
-    A patch gives the part that changed only, so that touching an old object does not repeat what it always was.
+    A patch gives the part that changed only, so that touching an old object does not repeat what it always was. Where
+    the log keeps answers alone, the whole object stands for what was written.
     """
     body = event.request_body
     if isinstance(body, list):
         return from_json_patch(body)
     if isinstance(body, dict) and body.get("kind") not in ("DeleteOptions", "Status"):
         return body
-    if event.verb == "create":
+    if event.verb in WRITES and body is None:
         answer = event.response_body
         if isinstance(answer, dict) and answer.get("kind") != "Status":
             return answer

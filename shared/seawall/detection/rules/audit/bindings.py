@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
 from seawall.detection.describe import actor_entity
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, may, place, who
+from seawall.detection.judgement import grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Entity, Match
 from seawall.domain.audit_events import AuditEvent
@@ -25,6 +26,8 @@ POWERFUL_ROLES = frozenset(
         "system:kubelet-api-admin", "system:auth-delegator", "system:persistent-volume-provisioner",
         "aks-cluster-admin-role", "eks:service-operations", "sudoer", "cluster-manager",
         "system:certificates.k8s.io:kube-apiserver-client-approver", "system:node-bootstrapper",
+        "system:openshift:scc:privileged", "system:openshift:scc:hostaccess", "system:openshift:scc:hostmount-anyuid",
+        "system:openshift:scc:hostnetwork", "system:openshift:scc:node-exporter", "system:image-builder-admin",
     }
 )  # fmt: skip
 """Built-in roles from which a way to more leads (bootstrap policy; distributions)."""
@@ -102,6 +105,9 @@ def cluster_admin_bound(event: AuditEvent) -> Match | None:
     wide = event.resource == "clusterrolebindings"
     if not wide:
         reasons.append("limited to one namespace")
+    if event.name == "kubeadm:cluster-admins" and {name for _, name, _ in binding.subjects} == {event.name}:
+        severity = min(severity, Severity.LOW)
+        reasons.append("the binding that kubeadm makes for the cluster's first administrators")
     service_accounts = [name for kind, name, _ in binding.subjects if kind == "ServiceAccount"]
     if (
         wide
@@ -199,6 +205,50 @@ def binding_written(event: AuditEvent) -> Match | None:
         severity=base,
         reasons=reasons,
         entities=subject_entities(binding, event.cluster),
+    )
+
+
+_HAND_TOOL = re.compile(r"(kubectl|oc|curl|wget|python|python-requests|ruby|java)[/ _-]", re.IGNORECASE)
+
+
+@detection(
+    id="AU-0008",
+    title="Roles or bindings written by a service account",
+    severity=Severity.LOW,
+    attack=("T1098.006",),
+    on=AuditEvent,
+    verbs=("create", "update", "patch", "delete", "deletecollection"),
+    resources=("roles", "clusterroles", *_BINDINGS),
+    actors=("service_account",),
+    catalogue=(
+        "Elastic: Service Account Modified RBAC Objects",
+        "K8S_ServiceAcountPermissionAnomaly",
+        "K8S_ServiceAccountRareOperation",
+    ),
+    needs=("metadata of RBAC writes",),
+    benign=(
+        "Operators that make roles for what they manage; CI that deploys with a service account (medium with kubectl).",
+    ),
+    investigate=("Which pod holds the token?", "What does the written role or binding allow, and to whom?"),
+    response="Restore the object; delete the service account's pods and its bindings if nobody stands for it.",
+    action="changed who may do what with a service account",
+)
+def rbac_by_service_account(event: AuditEvent) -> Match | None:
+    """A workload's identity changed permissions. Few workloads have that task; with a tool that people use by hand, the
+    token was probably taken out of its pod. Platform identities are left out by exact name."""
+    if any(may(event, power) for power in ("write-bindings", "control-loops", "deploy", "system-workloads")):
+        return None
+    by_hand = bool(_HAND_TOOL.match(event.agent))
+    wide = event.resource.startswith("cluster")
+    own = is_own_namespace(event, event.namespace)
+    reasons = [f"with the client {event.agent[:60]!r}"] if by_hand and not own else []
+    base = Severity.MEDIUM if reasons else Severity.LOW if wide or not own else Severity.INFORMATIONAL
+    severity, found = grade(event, base)
+    return Match(
+        f"{who(event)} did {event.verb} on {event.resource} {place(event)}",
+        severity=min(severity, Severity.LOW) if own else severity,
+        reasons=(*reasons, *found),
+        key=f"{event.actor}|{event.resource}|{event.namespace}",
     )
 
 

@@ -52,7 +52,10 @@ def cluster_dns_changed(event: AuditEvent) -> Match | None:
         return None
     if may(event, "cluster-dns") or may(event, "control-loops"):
         return None
-    severity, reasons = grade(event, Severity.MEDIUM)
+    base = Severity.MEDIUM
+    if event.verb == "create" and event.name in ("coredns", "kube-dns") and caller_kind(event.actor) == "user":
+        base = Severity.LOW  # It can only be created where there is none: the cluster is being set up.
+    severity, reasons = grade(event, base)
     body = " ".join(value for value in mapping(written(event).get("data")).values() if isinstance(value, str))[:65536]
     if re.search(r"\b(rewrite|hosts|template|file)\b", body) and severity >= Severity.MEDIUM:
         reasons.append("the new configuration answers names itself (rewrite, hosts, template or file)")
@@ -63,16 +66,65 @@ def cluster_dns_changed(event: AuditEvent) -> Match | None:
     )
 
 
+_CRITICAL_MAPS: dict[tuple[str, str], tuple[Severity, str]] = {
+    ("kube-system", "extension-apiserver-authentication"): (Severity.HIGH, "the keys that front proxies log in with"),
+    ("kube-system", "kube-proxy"): (Severity.MEDIUM, "how every node forwards traffic"),
+    ("kube-system", "kubeadm-config"): (Severity.MEDIUM, "how control-plane nodes are set up"),
+    ("kube-system", "kubelet-config"): (Severity.MEDIUM, "how kubelets are set up"),
+    ("kube-public", "cluster-info"): (Severity.MEDIUM, "which API server joining nodes trust"),
+    ("argocd", "argocd-rbac-cm"): (Severity.MEDIUM, "who may deploy by Argo CD"),
+    ("argocd", "argocd-cm"): (Severity.MEDIUM, "who may log in to Argo CD, and what it deploys"),
+    ("openshift-config", "admin-kubeconfig-client-ca"): (Severity.HIGH, "whose client certificates are administrators"),
+    ("openshift-config", "user-ca-bundle"): (Severity.MEDIUM, "which certificate authorities the cluster trusts"),
+}
+"""ConfigMaps that decide whom the cluster trusts (kubeadm, aggregation layer, Argo CD and OpenShift documentation)."""
+
+
+@detection(
+    id="AU-0408",
+    title="Configuration that the cluster's trust rests on changed",
+    severity=Severity.MEDIUM,
+    attack=("T1098", "T1556"),
+    on=AuditEvent,
+    verbs=("update", "patch", "delete"),
+    resources=("configmaps",),
+    catalogue=("X_ClusterAuthMapChanged", "Elastic: Kubernetes Security-Critical ConfigMap Modified"),
+    needs=("metadata of writes of ConfigMaps in kube-system",),
+    platforms=("aks", "eks", "self-managed"),
+    platform_notes={"gke": "GKE's fixed audit policy does not record writes of these ConfigMaps."},
+    benign=("Upgrades with kubeadm by an administrator; a reviewed change of Argo CD's access rules.",),
+    investigate=("What changed, compared with the last known content?", "Who gained access by it?"),
+    response="Restore the ConfigMap, then look for logins and deployments since the change.",
+    action="changed whom the cluster trusts",
+    confidence="high",
+)
+def trust_configuration_changed(event: AuditEvent) -> Match | None:
+    """A ConfigMap was written that decides who may log in, which certificate authority counts, or how nodes are set up."""
+    found = _CRITICAL_MAPS.get((event.namespace, event.name))
+    if found is None or any(may(event, power) for power in ("control-loops", "system-workloads")):
+        return None
+    if event.actor == "system:apiserver" or is_own_namespace(event, event.namespace):
+        return None
+    base, what = found
+    severity, reasons = grade(event, base)
+    return Match(
+        f"{who(event)} did {event.verb} on ConfigMap {place(event)}, which says {what}",
+        severity=severity,
+        reasons=tuple(reasons),
+    )
+
+
 @detection(
     id="AU-0402",
-    title="Admission webhook registered",
+    title="Admission webhook registered or changed",
     severity=Severity.MEDIUM,
     attack=("T1546", "T1557"),
     on=AuditEvent,
-    verbs=("create",),
+    verbs=("create", "update", "patch"),
     resources=WEBHOOKS,
     catalogue=(
         "K8S_AdmissionController",
+        "Elastic: Admission Webhook Created or Modified",
         "Panther: Admission Controller Webhook Created",
         "Sigma: Kubernetes Admission Controller Modification",
     ),
@@ -84,10 +136,14 @@ def cluster_dns_changed(event: AuditEvent) -> Match | None:
     confidence="high",
 )
 def webhook_registered(event: AuditEvent) -> Match | None:
-    """A webhook sees, and a mutating one changes, every object it asks for: secrets in clear, containers added."""
+    """A webhook sees, and a mutating one changes, every object it asks for: secrets in clear, containers added.
+
+    A change is low, since certificates are refreshed that way, unless it sends the objects out of the cluster.
+    """
     if may(event, "webhooks"):
         return None
-    base, reasons = Severity.MEDIUM, []
+    made = event.verb == "create"
+    base, reasons = (Severity.MEDIUM if made else Severity.LOW), []
     hooks = [mapping(hook) for hook in items(written(event).get("webhooks"))[:50]]
     for hook in hooks:
         url = text(at(hook, "clientConfig", "url"))
@@ -97,9 +153,13 @@ def webhook_registered(event: AuditEvent) -> Match | None:
         rules = [mapping(rule) for rule in items(hook.get("rules"))]
         if any("*" in items(rule.get("resources")) or "secrets" in items(rule.get("resources")) for rule in rules):
             reasons.append("it sees secrets")
+    if not made and (base < Severity.HIGH and _own(event)):
+        return None
     severity, found = grade(event, base)
     return Match(
-        f"{who(event)} registered the webhook configuration {event.name}", severity=severity, reasons=(*reasons, *found)
+        f"{who(event)} {'registered' if made else 'changed'} the webhook configuration {event.name}",
+        severity=severity,
+        reasons=(*reasons, *found),
     )
 
 

@@ -21,7 +21,7 @@ _AD_HOC = re.compile(
 )
 _PENTEST = re.compile(
     r"kube-?hunter|peirates|kubesploit|kdigger|kubeletctl|kubiscan|kubescape|kube-bench|kubeaudit|cdk/|\bcdk-team\b|stratus-red-team|"
-    r"leonidas|rakkess|red-kube|trivy-k8s-attack|nuclei|nmap|masscan|zgrab|gobuster|dirbuster|ffuf|wfuzz|nikto|sqlmap|metasploit|"
+    r"leonidas|rakkess|access_matrix|kubectl-who-can|trufflehog|azurehound|micro-scanner|red-kube|trivy-k8s-attack|nuclei|nmap|masscan|zgrab|gobuster|dirbuster|ffuf|wfuzz|nikto|sqlmap|metasploit|"
     r"fasthttp-scanner|shodan|censys|botb|kubectl-?pwn|mkat|amicontained|badpods|hexstrike",
     re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ EXEC = ("pods/exec", "pods/attach")
 EXEC_VERBS = ("create", "get", "connect")
 """SPDY clients create, WebSocket clients (kubectl from 1.30) get with code 101; old API servers said connect."""
 
-_MAX_COMMAND = 8192
+_MAX_COMMAND = 4096
 _INVESTIGATE = (
     "Who is the caller and is this their task?",
     "What ran there afterwards (sensor: process tree of the pod)?",
@@ -44,7 +44,7 @@ def command_of(event: AuditEvent) -> list[str]:
 
 
 def command_line(event: AuditEvent) -> str:
-    """Return the command as one line, cut to 8,192 characters."""
+    """Return the command as one line, cut to 4,096 characters."""
     return " ".join(command_of(event))[:_MAX_COMMAND]
 
 
@@ -62,31 +62,65 @@ _CREDENTIAL_PATHS = re.compile(
     r"|\.aws/(credentials|config)|\.azure/(accessTokens|msal|azureProfile|service_principal)"
     r"|\.config/gcloud|application_default_credentials|\.docker/config\.json|\.dockercfg|\.git-credentials|\.netrc|\.npmrc|\.pypirc"
     r"|\.ssh/|id_(rsa|ed25519|ecdsa|dsa)\b|\.pgpass|\.my\.cnf|/proc/(\d+|self|1|\*)/environ|vault-token|\.bash_history"
-    r"|/var/lib/kubelet/(kubeconfig|pki)|/var/lib/etcd|\.tfstate|/root/\.|secrets?\.ya?ml"
+    r"|/var/lib/kubelet/(kubeconfig|pki)|/var/lib/etcd|\.tfstate|/root/\.|secrets?\.ya?ml|/\.env\b|/\.vault-token|htpasswd"
 )
+_KEY_FILES = re.compile(r"\S\.(pem|key|p12|pfx|jks|keystore|ppk)\b")
+_READERS = re.compile(
+    r"(^|[\s|;&(/])(cat|tac|head|tail|less|more|strings|base64|xxd|od|hexdump|cp|scp|tar|gzip|dd|awk|sed|grep|nl)\s"
+)
+_CREDENTIAL_SEARCH = re.compile(
+    r"\b(e?grep|rg|find|ag)\b.{0,300}(passw|secret|token|api_?key|private.?key|BEGIN [A-Z ]*PRIVATE|credential)",
+    re.IGNORECASE,
+)
+_ENVIRONMENT = re.compile(r"(^|[;&|]\s*|\s-c\s+)(printenv|env|export -p|declare -x)(\s*$|\s*[|;&>])")
 METADATA = re.compile(
     r"169\.254\.169\.254|\[?fd00:ec2::254\]?|metadata\.google\.internal|169\.254\.170\.(2|23)\b|100\.100\.100\.200|metadata\.azure\.com"
-    r"|168\.63\.129\.16|2852039166|0xa9fea9fe|computeMetadata/v1|latest/meta-data|metadata/identity"
+    r"|168\.63\.129\.16|\b2852039166\b|0xa9fea9fe|0251\.0376\.0251\.0376|//instance-data\b|computeMetadata/v1|latest/(meta-data|api/token)"
+    r"|metadata/identity|AWS_CONTAINER_CREDENTIALS_(RELATIVE|FULL)_URI|IDENTITY_ENDPOINT|MSI_ENDPOINT",
+    re.IGNORECASE,
 )
+# Gaps are bounded: with `.*` a crafted command of some kilobytes takes the engine minutes.
 REVERSE_SHELL = re.compile(
-    r"/dev/(tcp|udp)/|\b(nc|ncat|netcat|nc\.traditional|busybox nc)\b[^|;]*\s-[a-z]*[ec]\s|\bsocat\b.*\b(exec|system):|mkfifo\s+\S+.*\b(nc|ncat|openssl|telnet)\b"
-    r"|\bbash\s+-i\b.*[<>]|\bsh\s+-i\b.*[<>]|import\s+socket.*(subprocess|pty|dup2)|pty\.spawn|socket\.socket|fsockopen\("
-    r"|Socket::INET|TCPSocket\.(open|new)|openssl\s+s_client.*\|.*sh\b|\bperl\b.*socket|net\.createConnection|child_process",
+    r"\b(ba|z|da|k|a)?sh\s+-[a-z]*i[a-z]*\b[^|;]{0,300}[<>]|\bexec\s+\d+<>\s*/dev/(tcp|udp)/|[<>]&?\s*/dev/(tcp|udp)/[^ ;]{1,300}[^;]{0,300}\d>&\d|/inet/(tcp|udp)/|zsh/net/(tcp|udp)"
+    r"|\b(nc|ncat|netcat|nc\.traditional|nc\.openbsd|busybox nc)\b[^|;]{0,300}\s(-[a-z]*[ec]|--(sh-)?exec|--lua-exec)\s"
+    r"|\bsocat\b.{0,300}\b(exec|system|pty)\b|mkfifo\s+\S+.{0,300}\b(nc|ncat|openssl|telnet)\b|\btelnet\b.{0,300}\|.{0,300}sh\b|\bsh\b.{0,300}\|\s*telnet\b"
+    r"|socket\b.{0,300}\b(dup2|pty\.spawn|subprocess|/bin/(ba|da)?sh|exec\()|pty\.spawn|fsockopen\(.{0,300}(exec|system|proc_open|sh)\b|Socket::INET.{0,300}(exec|STDIN|sh)\b"
+    r"|socket\(S,PF_INET|TCPSocket\.(open|new)\b.{0,300}(exec|popen|sh)\b|openssl\s+s_client.{0,300}\|.{0,300}sh\b|net\.(createConnection|Socket|connect)\(.{0,300}(spawn|exec|sh)\b"
+    r"|child_process.{0,300}net\.|require\(.socket.\).{0,300}(io\.popen|os\.execute|socket\.tcp)",
+    re.IGNORECASE,
+)
+"""A shell or interpreter whose input and output are a connection. Waiting for a port through /dev/tcp is not one."""
+_SOCKET_USE = re.compile(
+    r"/dev/(tcp|udp)/(?!(localhost|127\.0\.0\.1|::1)/)|\bsocket\.socket\(|\b(nc|ncat|netcat)\b[^|;]{0,300}\s-[a-z]*l",
     re.IGNORECASE,
 )
 _DOWNLOAD = re.compile(
-    r"\b(curl|wget|aria2c|fetch|axel)\b.*(https?|ftp)://|\b(curl|wget)\b\s+\S*\d+\.\d+\.\d+\.\d+", re.IGNORECASE
+    r"\b(curl|wget|aria2c|fetch|axel)\b.{0,300}(https?|ftp)://|\b(curl|wget)\b\s+\S*\d+\.\d+\.\d+\.\d+", re.IGNORECASE
 )
 PIPED = re.compile(
-    r"\b(curl|wget)\b.*\|\s*(sudo\s+)?(ba|z|da|k)?sh\b|\b(base64\s+(-d|--decode|-D)|xxd\s+-r).*\|\s*(ba|z|da)?sh\b|\beval\b.*\$\(.*(curl|wget|base64)",
+    r"\b(curl|wget)\b[^|]{0,300}\|\s*(sudo\s+)?((ba|z|da|k|a)?sh|python[23]?|perl|ruby|node|php)\b|\b(base64\s+(-d|--decode|-D)|xxd\s+-r|openssl\s+base64\s+-d)\b.{0,300}\|\s*(ba|z|da)?sh\b"
+    r"|\beval\b.{0,100}\$\(.{0,100}(curl|wget|base64)|\b(ba|z|da)?sh\b\s+(-c\s+)?[\"']?(<\(|\$\()\s*(curl|wget)\b",
     re.IGNORECASE,
+)
+_DROPPED = re.compile(
+    r"\b(curl|wget)\b.{0,300}(;|&&)\s*(chmod\s+\S{0,20}[x75]\S{0,20}\s|(ba|z|da)?sh\s+[/.]|\./|/tmp/|/dev/shm/|/var/tmp/)",
+    re.IGNORECASE,
+)
+_UPLOAD = re.compile(
+    r"\bcurl\b.{0,300}\s(-T|--upload-file|-F\s*\S{0,100}=@|--form\s+\S{0,100}=@|-d\s*@|--data(-binary|-raw)?[= ]@)|\bwget\b.{0,300}--(post|body)-file"
+    r"|\b(scp|rsync|sftp)\b.{0,300}\S@\S{1,100}:|\brclone\s+(copy|sync|move)\b|\baws\s+s3\s+(cp|sync)\b|\bgsutil\s+(cp|rsync)\b|\bazcopy\s+copy\b|\|\s*(nc|ncat)\s+\S{1,100}\s+\d",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"\b(?:curl|wget|nc|ncat|netcat|telnet|socat|ssh|ftp|tftp|scp)\b[^|;]{0,300}?(?<![\d.])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\d.])"
 )
 _ESCAPE = re.compile(
     r"\bnsenter\b|\bunshare\b|\bchroot\s+/(host|rootfs|mnt|proc/1/root)|release_agent|core_pattern|/proc/1/root|\bdebugfs\b|\bmount\s+(-t|/dev/|--bind|-o)"
     r"|docker\.sock|containerd\.sock|crio\.sock|\b(ctr|crictl|nerdctl|runc)\s|\binsmod\b|\bmodprobe\b|\bcapsh\b|/sys/kernel/(uevent_helper|debug)|/proc/sysrq-trigger|ld\.so\.preload"
 )
 _ENUMERATION = re.compile(
-    r"\b(nmap|masscan|zmap|rustscan|amicontained|peirates|kube-hunter|kubeletctl|linpeas|linenum|deepce|botb|cdk|kdigger|etcdctl|kubectl|xmrig|chisel|frpc|ngrok|tcpdump|arpspoof|ettercap|bettercap|hydra|mimipenguin|pspy(32|64)?)\b"
+    r"\b(nmap|masscan|zmap|rustscan|amicontained|peirates|kube-hunter|kubeletctl|linpeas|linenum|deepce|botb|cdk|kdigger|kubectl|xmrig|chisel|frpc|ngrok|tcpdump|arpspoof|ettercap|bettercap|hydra|mimipenguin|pspy(32|64)?)\b"
+    r"|\betcdctl\b.{0,300}\b(get|snapshot\s+save|watch)\b"
 )
 _SHELLS = frozenset(
     {
@@ -192,7 +226,11 @@ def exec_into_pod(event: AuditEvent) -> Match | None:
     confidence="high",
 )
 def exec_reads_credentials(event: AuditEvent) -> Match | None:
-    """The command of an exec names a service-account token, a cloud key, an SSH key or another credential file."""
+    """The command of an exec names a service-account token, a cloud key, an SSH key or another credential file, or
+    searches for such.
+
+    Printing the environment, where applications are handed their passwords, is low: it is also how people debug.
+    """
     line = command_line(event)
     if not line or not is_exec_done(event) or may(event, "debug"):
         return None
@@ -200,6 +238,14 @@ def exec_reads_credentials(event: AuditEvent) -> Match | None:
         return _exec_match(event, Severity.HIGH, line[:300], "the command names a service-account token")
     if _CREDENTIAL_PATHS.search(line):
         return _exec_match(event, Severity.MEDIUM, line[:300], "the command names a credential file")
+    if _KEY_FILES.search(line):
+        # A client that is handed its own key (etcdctl --key=...) is ordinary; one that prints it is not.
+        base = Severity.MEDIUM if _READERS.search(line) else Severity.INFORMATIONAL
+        return _exec_match(event, base, line[:300], "the command names a key file")
+    if _CREDENTIAL_SEARCH.search(line):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "the command searches for credentials")
+    if _ENVIRONMENT.search(line) or "/etc/passwd" in line:
+        return _exec_match(event, Severity.LOW, line[:300], "the command prints the environment or the accounts")
     return None
 
 
@@ -237,7 +283,7 @@ def exec_reaches_metadata(event: AuditEvent) -> Match | None:
     resources=EXEC,
     catalogue=("Elastic: Pod Exec Potential Reverse Shell", "Elastic: Pod Exec with Curl or Wget to HTTPS"),
     needs=("metadata of pods/exec",),
-    benign=("Health checks by hand with curl (only downloads from outside count, at low).",),
+    benign=("Health checks by hand with curl (calls inside the cluster do not count, named hosts at low).",),
     investigate=_INVESTIGATE,
     response="Isolate the pod, then follow its process tree and connections.",
     action="ran an attack tool in a pod",
@@ -250,12 +296,21 @@ def exec_runs_attack(event: AuditEvent) -> Match | None:
     for pattern, severity, why in (
         (REVERSE_SHELL, Severity.HIGH, "it looks like a reverse shell"),
         (PIPED, Severity.HIGH, "it runs what it downloads or decodes"),
+        (_DROPPED, Severity.HIGH, "it runs what it downloads"),
         (_ESCAPE, Severity.HIGH, "it reaches for the node"),
+        (_SOCKET_USE, Severity.MEDIUM, "it opens a connection by hand"),
         (_ENUMERATION, Severity.MEDIUM, "it runs a reconnaissance or attack tool"),
     ):
         if pattern.search(line):
             return _exec_match(event, severity, line[:300], why)
-    if _DOWNLOAD.search(line) and not re.search(r"(localhost|127\.0\.0\.1|\[::1\]|\.svc\b|\.cluster\.local)", line):
+    if re.search(r"(localhost|127\.0\.0\.1|\[::1\]|\.svc\b|\.cluster\.local)", line):
+        return None
+    if _UPLOAD.search(line):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "it sends data elsewhere")
+    address = _ADDRESS.search(line)
+    if address is not None and context().networks.kind(address.group(1)) in ("public", "listed", "cloud"):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "it connects to a bare public address")
+    if _DOWNLOAD.search(line):
         return _exec_match(event, Severity.LOW, line[:300], "it downloads from elsewhere")
     return None
 
@@ -287,20 +342,35 @@ def files_copied_out(event: AuditEvent) -> Match | None:
 
 def copied_path(command: list[str]) -> str | None:
     """Return what a tar or database dump writes to standard output, None when the command does no such thing."""
-    words = command
-    if base_name(words) in _SHELLS and len(words) >= 3:
-        try:
-            words = shlex.split(words[-1], posix=True)[:50]
-        except ValueError:
-            return None
+    if base_name(command) in _SHELLS and len(command) >= 3:
+        steps = re.split(r"&&|\|\||[;\n]", command[-1][:_MAX_COMMAND])[:20]
+        return next((path for step in steps if (path := _copied_by_step(step)) is not None), None)
+    return _copied_by(command)
+
+
+def _copied_by_step(step: str) -> str | None:
+    # Only the last program of a pipe writes to the caller, and a redirected one does not.
+    last = step.rpartition("|")[2]
+    if ">" in last:
+        return None
+    try:
+        return _copied_by(shlex.split(last, posix=True)[:50])
+    except ValueError:
+        return None
+
+
+def _copied_by(words: list[str]) -> str | None:
     name = base_name(words)
     if name == "tar" and len(words) >= 2:
-        flags = words[1].lstrip("-")
+        options = [word for word in words[1:] if word.startswith("-") and word != "-"]
+        flags = "".join([words[1].lstrip("-"), *(word[1:] for word in options if not word.startswith("--"))])
         creates = ("c" in flags and not words[1].startswith("--")) or "--create" in words
-        to_stdout = ("f" in flags and len(words) > 2 and words[2] == "-") or "--file=-" in words or flags.endswith("O")
-        into_pod = "x" in flags
-        if creates and to_stdout and not into_pod:
-            return " ".join(words[3:])[:200] or "."
+        at = next((i for i, word in enumerate(words) if i and re.fullmatch(r"-?[a-zA-Z]*f", word)), 0)
+        named = at and at + 1 < len(words) and words[at + 1] != "-"
+        to_file = named or any(word.startswith("--file=") and word != "--file=-" for word in words)
+        if creates and "x" not in flags and not to_file:
+            rest = [word for word in words[2:] if not word.startswith("-")]
+            return " ".join(rest)[:200] or "."
     if name in ("mysqldump", "pg_dump", "pg_dumpall", "mongodump", "redis-cli") and not any(
         word in ("-f", "--file", "-r", "--result-file") or word.startswith(("--file=", "--result-file="))
         for word in words
@@ -341,6 +411,9 @@ def ephemeral_container(event: AuditEvent) -> Match | None:
     )
 
 
+_NODE_SHELL = re.compile(r"node-debugger-.+|node-shell-.+|nsenter-.+|.+-node-shell")
+
+
 @detection(
     id="AU-0207",
     title="Pod for debugging a node",
@@ -360,9 +433,19 @@ def ephemeral_container(event: AuditEvent) -> Match | None:
 def node_debug_pod(event: AuditEvent) -> Match | None:
     """A pod with the node's root folder and namespaces, pinned to one node: what `kubectl debug node/…` makes."""
     pod = pod_of(event)
-    if pod is None or may(event, "control-loops"):
+    if may(event, "control-loops"):
         return None
-    named = bool(re.fullmatch(r"node-debugger-.+|node-shell-.+|nsenter-.+", pod.name))
+    if pod is None:
+        if event.request_body is not None or not _NODE_SHELL.fullmatch(event.name):
+            return None
+        severity, reasons = grade(event, Severity.MEDIUM)
+        return Match(
+            f"{who(event)} created pod {place(event)}, by its name a shell on a node",
+            severity=severity,
+            reasons=("its specification was not logged", *reasons),
+            key=f"node-debug|{event.actor}|{event.namespace}",
+        )
+    named = bool(_NODE_SHELL.fullmatch(pod.name))
     pinned = bool(text(pod.spec.get("nodeName")) or mapping(pod.spec.get("nodeSelector")).get("kubernetes.io/hostname"))
     root = any(mount.path == "/" for mount in pod.host_paths)
     shared = pod.flag("hostPID") or pod.flag("hostNetwork")
@@ -397,8 +480,8 @@ _SENSITIVE_NAMES = re.compile(
     severity=Severity.LOW,
     attack=("T1572",),
     on=AuditEvent,
-    verbs=EXEC_VERBS,
-    resources=("pods/portforward", "services/portforward"),
+    verbs=(*EXEC_VERBS, "update", "patch", "delete"),
+    resources=("pods/portforward", "services/portforward", "pods/proxy", "services/proxy"),
     catalogue=("X_PortForward", "Falco: port-forward"),
     needs=("metadata of pods/portforward",),
     benign=("Developers who look at a dashboard or database of their own.",),
@@ -407,7 +490,8 @@ _SENSITIVE_NAMES = re.compile(
     action="tunnelled to a pod",
 )
 def port_forward(event: AuditEvent) -> Match | None:
-    """A tunnel through the API server to a pod passes network policies and leaves no trace at the pod."""
+    """A tunnel through the API server to a pod passes network policies and leaves no trace at the pod. The API server's
+    proxy does the same for HTTP: only that to sensitive applications counts."""
     if not is_exec_done(event):
         return None
     name = event.name.lower()
@@ -418,6 +502,8 @@ def port_forward(event: AuditEvent) -> Match | None:
     )
     sensitive = bool(_SENSITIVE_NAMES.search(name)) or any(port in _SENSITIVE_PORTS for port in ports)
     system = context().is_system(event.namespace)
+    if event.resource.endswith("/proxy") and (not sensitive or caller_kind(event.actor) != "user"):
+        return None
     base = Severity.MEDIUM if system and sensitive else Severity.LOW if system or sensitive else Severity.INFORMATIONAL
     severity, reasons = grade(event, base) if base > Severity.INFORMATIONAL else (base, [])
     return Match(f"{who(event)} opened a tunnel to pod {place(event)}", severity=severity, reasons=tuple(reasons))

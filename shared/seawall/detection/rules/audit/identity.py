@@ -8,6 +8,7 @@ import re
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
+from seawall.detection.describe import short
 from seawall.detection.engine import caller_kind
 from seawall.detection.judgement import BREAK_GLASS_GROUP, grade, is_own_namespace, may, place, who
 from seawall.detection.rules.audit.access import is_public_path
@@ -224,6 +225,7 @@ def certificate_approved(event: AuditEvent) -> Match | None:
     attack=("T1078", "T1550", "T1134"),
     on=AuditEvent,
     impersonated=True,
+    outcomes=("allowed", "denied", "failed"),
     catalogue=("X_Impersonation", "Elastic: API Request Impersonating Privileged Identity"),
     needs=("metadata of all requests",),
     benign=(
@@ -259,11 +261,14 @@ def impersonation(event: AuditEvent) -> Match | None:
         base, reason = Severity.MEDIUM, "a service account acts as somebody else"
     else:
         base, reason = Severity.LOW, "an ordinary user acts as an ordinary user"
+    if event.code >= 400:
+        base = Severity.LOW if base >= Severity.MEDIUM else Severity.INFORMATIONAL
+        reason += "; it was refused what it asked for"
     return Match(
         f"{event.actor or 'A caller'} acted as {name or 'another user'} ({event.verb} {event.resource or 'request'})",
         severity=base,
         reasons=(reason,),
-        key=f"{event.actor}|as|{name}",
+        key=f"{event.actor}|as|{name}|{base}",
     )
 
 
@@ -273,7 +278,6 @@ def impersonation(event: AuditEvent) -> Match | None:
     severity=Severity.MEDIUM,
     attack=("T1134", "T1078"),
     on=AuditEvent,
-    verbs=("impersonate",),
     outcomes=("denied",),
     catalogue=("X_Impersonation",),
     needs=("metadata of all requests",),
@@ -282,8 +286,22 @@ def impersonation(event: AuditEvent) -> Match | None:
     response="Check the caller's credentials.",
 )
 def impersonation_denied(event: AuditEvent) -> Match | None:
-    """Somebody without the right tried to act as another user."""
-    return Match(f"{who(event)} was denied impersonation of {event.resource} {event.name}", severity=Severity.MEDIUM)
+    """Somebody without the right tried to act as another user.
+
+    The API server logs what was asked for, without the other identity: only the words of its refusal tell.
+    """
+    if event.verb == "impersonate":
+        return Match(f"{who(event)} was denied impersonation of {event.resource} {event.name}")
+    found = _NO_IMPERSONATION.search((event.response and event.response.message) or "")
+    if found is None:
+        return None
+    return Match(
+        f"{who(event)} was denied impersonation of {found.group(1)} {short(event.name, 200)}".rstrip(),
+        key=f"{event.actor}|impersonation",
+    )
+
+
+_NO_IMPERSONATION = re.compile(r'cannot impersonate resource "([a-z/.-]{1,60})"')
 
 
 _KUBELET_READ = re.compile(r"/proxy/?(metrics|stats|healthz|spec|logs)?(/|$|\?)")
@@ -425,7 +443,7 @@ def node_identity_misused(event: AuditEvent) -> Match | None:
     allowed = event.code < 400
     agent = event.agent
     if re.match(r"(kubectl|curl|wget|python|Go-http-client|oc)[/ _-]", agent):
-        base = Severity.MEDIUM if allowed else Severity.LOW
+        base = Severity.MEDIUM if allowed and not agent.startswith("Go-http-client") else Severity.LOW
         if verb in ("create", "update", "patch", "delete") or resource == "secrets":
             base = Severity.HIGH if allowed else Severity.MEDIUM
         return Match(

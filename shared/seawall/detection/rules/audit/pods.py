@@ -398,10 +398,10 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         return None
     name = pod.workload if pod is not None else event.name
     base = Severity.MEDIUM
-    if event.resource in ("pods", "pods/ephemeralcontainers") and pod is not None and pod.images:
+    if pod is not None and pod.images:
         known = knowledge.allowances.known_workload(namespace, name)
         vendor = all(map(is_vendor_image, pod.images)) and not has_own_command(pod)
-        if vendor and (known or kind in ("service_account", "system")):
+        if vendor and (known or (kind in ("service_account", "system") and event.resource == "pods")):
             base = Severity.LOW
     severity, reasons = grade(event, base)
     return Match(

@@ -117,6 +117,8 @@ DANGEROUS: tuple[tuple[str, frozenset[str], str], ...] = (
     ("secrets", _READ, "reads secrets"),
     ("serviceaccounts/token", frozenset({"create"}), "mints service-account tokens"),
     ("certificatesigningrequests/approval", frozenset({"update", "patch"}), "approves client certificates"),
+    ("securitycontextconstraints", frozenset({"use"}), "uses security context constraints"),
+    ("podsecuritypolicies", frozenset({"use"}), "uses pod security policies"),
     ("mutatingwebhookconfigurations", _WRITE, "writes admission webhooks"),
     ("validatingwebhookconfigurations", _WRITE, "writes admission webhooks"),
 )
@@ -156,7 +158,7 @@ def dangerous_role(event: AuditEvent) -> Match | None:
                     (resource == "secrets" and event.resource == "roles")
                     or resource == "secrets"
                     or resource.endswith("webhookconfigurations")
-                    or resource == "serviceaccounts/token"
+                    or resource in ("serviceaccounts/token", "securitycontextconstraints", "podsecuritypolicies")
                 ):
                     base = Severity.LOW
                 found[what] = max(found.get(what, base), base)

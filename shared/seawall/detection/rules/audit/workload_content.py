@@ -18,7 +18,18 @@ from seawall.detection.judgement import (
     who,
 )
 from seawall.detection.rules.audit.execution import METADATA, PIPED, REVERSE_SHELL
-from seawall.detection.workloads import POD_CHANGES, WRITES, at, items, mapping, pod_of, repository, text, written
+from seawall.detection.workloads import (
+    POD_CHANGES,
+    WRITES,
+    at,
+    items,
+    mapping,
+    pod_of,
+    repository,
+    text,
+    texts,
+    written,
+)
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -31,7 +42,7 @@ _MINING_NAMES = re.compile(
     re.IGNORECASE,
 )
 _MINING_COMMAND = re.compile(
-    r"stratum\+(tcp|ssl|tls)://|--donate-level|--coin[= ](monero|xmr)|-o\s+\S*(pool|xmr|monero)\S*:\d+|\b(xmrig|minerd|kinsing|kdevtmpfsi)\b|--algo[= ](rx|cn|randomx)|"
+    r"stratum\+(tcp|ssl|tls)://|--donate-level|--coin[= ](monero|xmr)|-o\s+\S{0,100}(pool|xmr|monero)\S{0,100}:\d|\b(xmrig|minerd|kinsing|kdevtmpfsi)\b|--algo[= ](rx|cn|randomx)|"
     r"(supportxmr|minexmr|nanopool|moneroocean|c3pool|hashvault|2miners|f2pool|nicehash)\.(com|org|stream|io|pro)",
     re.IGNORECASE,
 )
@@ -86,7 +97,7 @@ def mining_image(event: AuditEvent) -> Match | None:
             what = f"from the listed image {container.image[:200]}"
         elif _MINING_NAMES.search(name.partition("/")[2]):
             what = f"from the mining image {container.image[:200]}"
-        elif _MINING_COMMAND.search(container.command_line[:20_000]):
+        elif _MINING_COMMAND.search(ends_of(container.command_line)):
             what = f"whose container {container.name} mines"
         else:
             continue
@@ -99,6 +110,20 @@ def mining_image(event: AuditEvent) -> Match | None:
             key=match.key,
         )
     return None
+
+
+_HOOKS = (
+    ("lifecycle", "postStart", "exec", "command"), ("lifecycle", "preStop", "exec", "command"),
+    ("livenessProbe", "exec", "command"), ("readinessProbe", "exec", "command"), ("startupProbe", "exec", "command"),
+)  # fmt: skip
+"""Where a container keeps commands beside its own: the kubelet runs them."""
+_MAX_JUDGED = 20
+_MAX_COMMAND = 4096
+
+
+def ends_of(command: str) -> str:
+    """Return a command whole, or of a very long one both ends: padding must not hide what follows it."""
+    return command if len(command) <= _MAX_COMMAND else f"{command[:2048]}\n{command[-2048:]}"
 
 
 @detection(
@@ -121,11 +146,11 @@ def attack_command(event: AuditEvent) -> Match | None:
     pod = pod_of(event)
     if pod is None:
         return None
-    lines = [container.command_line[:20_000] for container in pod.containers]
+    lines = [ends_of(container.command_line) for container in pod.containers[:_MAX_JUDGED]]
     hooks = [
-        " ".join(str(word) for word in items(at(container.raw, "lifecycle", hook, "exec", "command")))[:20_000]
-        for container in pod.containers
-        for hook in ("postStart", "preStop")
+        ends_of(" ".join(texts(at(container.raw, place, *kind))))
+        for container in pod.containers[:_MAX_JUDGED]
+        for place, *kind in _HOOKS
     ]
     line = "\n".join(item for item in (*lines, *hooks) if item)
     if not line:
@@ -139,7 +164,7 @@ def attack_command(event: AuditEvent) -> Match | None:
             "that reaches for the node",
         ),
         (METADATA, Severity.MEDIUM, "that asks the cloud's metadata service"),
-        (re.compile(r"serviceaccount/token.*\b(curl|wget|nc|http)"), Severity.HIGH, "that sends its token away"),
+        (re.compile(r"serviceaccount/token.{0,300}\b(curl|wget|nc|http)"), Severity.HIGH, "that sends its token away"),
     ):
         if pattern.search(line):
             return pod_match(event, pod, base, f"with a command {why}")
@@ -328,7 +353,9 @@ def name_masquerade(event: AuditEvent) -> Match | None:
     else:
         images = pod.images if pod is not None else []
         vendor = bool(images) and (all(map(is_vendor_image, images)) or _well_known_image(images))
-        what, base = "outside the platform's namespaces", Severity.LOW if vendor else Severity.MEDIUM
+        common = bool(re.match(r"(etcd|metrics-server|coredns|kube-dns|cilium|calico-node|kube-state-metrics)", name))
+        # People run an etcd or a CoreDNS of their own; a kube-proxy or kube-apiserver they do not.
+        what, base = "outside the platform's namespaces", Severity.LOW if vendor or common else Severity.MEDIUM
     severity, reasons = grade(event, base)
     return Match(
         f"{who(event)} created {event.resource} {place(event)}, a platform component's name, {what}",
@@ -520,3 +547,69 @@ def credential_files_mounted(event: AuditEvent) -> Match | None:
         ):
             return pod_match(event, pod, Severity.HIGH, f"with {mount.path} of the node")
     return None
+
+
+_ATTACK_IMAGES = re.compile(
+    r"(^|[/_.-])(kali(linux)?(-rolling)?|kali-linux-docker|parrot(os|sec)?|blackarch|metasploit(-framework)?|peirates|kube-hunter|kubesploit|"
+    r"kdigger|badpods|bad-pods|amicontained|deepce|chisel|sliver|mythic|empire|bloodhound|hashcat|hydra|responder|ngrok|frpc|gsocket)([/_.:@-]|$)"
+)
+_DEBUG_IMAGES = frozenset(
+    f"docker.io/{name}"
+    for name in (
+        "library/alpine", "library/busybox", "library/ubuntu", "library/debian", "library/bash", "library/centos",
+        "library/fedora", "library/python", "library/docker", "nicolaka/netshoot", "curlimages/curl", "alpine/curl",
+        "alpine/k8s", "bitnami/kubectl", "rancher/kubectl", "raesene/alpine-nettools", "praqma/network-multitool",
+        "wbitt/network-multitool", "digitalocean/doks-debug", "leodotcloud/swiss-army-knife",
+    )
+)  # fmt: skip
+"""Images that hold a shell and tools, and no application."""
+
+
+@detection(
+    id="AU-0812",
+    title="Pod from an attack or debugging image",
+    severity=Severity.MEDIUM,
+    attack=("T1610", "T1204.003"),
+    on=AuditEvent,
+    verbs=("create",),
+    resources=("pods",),
+    logic=Logic.LIST,
+    catalogue=(
+        "Elastic: Pod Creation with a Common Debug or Base Image",
+        "Splunk: Kubernetes Scanner Image Pulling",
+        "K8S_MaliciousContainerImage",
+    ),
+    needs=BODIES,
+    benign=("`kubectl run` of a shell for debugging (low).", "An agreed penetration test."),
+    investigate=(*_INVESTIGATE, "Which commands ran in it (exec and attach events)?"),
+    response="Delete the pod if nobody stands for it.",
+    action="started a pod with attack tools",
+)
+def tool_image(event: AuditEvent) -> Match | None:
+    """A pod from an image that holds tools of attackers, or, made by hand and waiting for a shell, one that holds nothing
+    but a shell."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    for container in pod.containers:
+        name = repository(container.image)
+        if _ATTACK_IMAGES.search(name.partition("/")[2]):
+            return pod_match(event, pod, Severity.MEDIUM, f"from the tool image {container.image[:200]}")
+        if (
+            name in _DEBUG_IMAGES
+            and not pod.owner_kind
+            and container.kind == "container"
+            and caller_kind(event.actor) in ("user", "service_account")
+            and (
+                container.raw.get("stdin") is True
+                or container.raw.get("tty") is True
+                or _WAITS.search(container.command_line)
+            )
+        ):
+            return pod_match(event, pod, Severity.LOW, f"from {container.image[:200]}, which waits for a shell")
+    return None
+
+
+_WAITS = re.compile(
+    r"\bsleep\s+(\d{3,}|\d+[hd]|inf(inity)?)|tail\s+-f\s+/dev/null|while\s+(true|:|\[)|^(/bin/)?(ba|a|da)?sh$"
+)
