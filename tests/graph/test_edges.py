@@ -156,3 +156,19 @@ def test_fires(edge: str) -> None:
 @pytest.mark.parametrize("edge", sorted(CASES))
 def test_near_miss(edge: str) -> None:
     assert steps(edge, CASES[edge][1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("edge", "documents", "target"),
+    [
+        pytest.param("POD_CREATE", role(("", "pods", "create"), wide=False), "service accounts", id="any account of the namespace"),
+        pytest.param("ESCALATE", role((RBAC, "roles", "escalate"), (RBAC, "roles", "patch"), wide=False), "secrets", id="rules the namespace"),
+        pytest.param("ROLE_BIND", role((RBAC, "clusterrolebindings", "patch"), (RBAC, "clusterroles", "bind")), "ClusterAdmin", id="joins a binding that is there"),
+    ],
+)  # fmt: skip
+def test_rights_lead_to(edge: str, documents: list[Any], target: str) -> None:
+    loaded = Loaded()
+    for item in documents:
+        loaded.add(item, "test")
+    graph = build(World(loaded.objects, today=date(2026, 11, 1)))
+    assert any(target in str(step.target) for step in graph.of(edge))

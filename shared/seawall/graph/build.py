@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,10 +10,20 @@ from typing import Final, NamedTuple
 
 from seawall.catalog import collect
 from seawall.graph.edges.pods import pods_within
-from seawall.graph.edges.rbac import MASTERS, accounts_within, named_users, roles_within
+from seawall.graph.edges.rbac import MASTERS, named_users, roles_within
 from seawall.graph.edges.volumes import secrets_within
 from seawall.graph.model import AttackEdge, Step, Vertex, VertexKind
-from seawall.graph.scene import ALL_ACCOUNTS, ALL_NODES, ALL_PODS, ALL_SECRETS, CLUSTER_ADMIN, Scene, account, group
+from seawall.graph.scene import (
+    ALL_ACCOUNTS,
+    ALL_NODES,
+    ALL_PODS,
+    ALL_SECRETS,
+    CLUSTER_ADMIN,
+    Scene,
+    account,
+    accounts_within,
+    group,
+)
 from seawall.posture.objects import Note
 from seawall.posture.rbac import is_everything
 from seawall.posture.world import World
@@ -78,9 +89,18 @@ def build(
 
     A kind of edge that fails on odd input becomes a note in `partial`, as does the limit on steps.
     """
-    scene = Scene(world, exploitable=exploitable)
+    collecting = gc.isenabled()
+    gc.disable()  # steps are only added, so that scanning a growing heap finds nothing to free
+    try:
+        return _build(Scene(world, exploitable=exploitable), edges, limit)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _build(scene: Scene, edges: Iterable[str] | None, limit: int) -> AttackGraph:
     graph = AttackGraph(scene)
-    graph.partial += world.notes
+    graph.partial += scene.world.notes
     chosen: Sequence[AttackEdge] = [edge for name, edge in catalogue().items() if edges is None or name in set(edges)]
     for edge in chosen:
         seen: set[tuple[Vertex, Vertex, str]] = set()

@@ -18,9 +18,9 @@ from seawall.graph.scene import CLUSTER_ADMIN, INTERNET
 from seawall.posture.objects import Note
 
 K = VertexKind
-MAX_ENTRIES: Final = 20_000
+MAX_ENTRIES: Final = 50_000
 MAX_TARGETS: Final = 100
-MAX_PATHS: Final = 100_000
+MAX_PATHS: Final = 200_000
 JEWEL: Final = "seawall.dev/crown-jewel"
 """Label or annotation that marks what matters most; any value but "false"."""
 _STEP_COST: Final = 0.05

@@ -83,6 +83,11 @@ def group(name: str, namespace: str = "") -> Vertex:
     return Vertex(K.GROUP, namespace, name)
 
 
+def accounts_within(scope: str) -> Vertex:
+    """Return the group of a namespace's service accounts, of all for the empty scope."""
+    return group("service accounts", scope) if scope else ALL_ACCOUNTS
+
+
 class Scene:
     """A world with what attack edges ask about it.
 

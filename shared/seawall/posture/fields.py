@@ -92,6 +92,8 @@ class FieldControl:
     """Returns why the control has no meaning for this subject, or nothing."""
     refine: Callable[[Any, Any, list[Finding]], Iterable[Finding]] | None = None
     """Takes subject, world and what the rules found; returns what counts. For defaults that other objects give, and annotations."""
+    adds: bool = False
+    """Whether `refine` may find something where the rules found nothing; else it is asked only about what they found."""
     enforce: bool = True
     """Whether the object alone decides, so that admission can."""
     more_cel: tuple[str, ...] = ()
@@ -260,10 +262,17 @@ def _runner(control: FieldControl) -> Run:
     run, refine = _plain_runner(control), control.refine
     if refine is None:
         return run
-    return lambda subject, world: refine(subject, world, list(run(subject, world)))
+    if control.adds:
+        return lambda subject, world: refine(subject, world, run(subject, world))
+
+    def filtered(subject: Any, world: Any) -> Iterable[Finding]:
+        found = run(subject, world)
+        return refine(subject, world, found) if found else found
+
+    return filtered
 
 
-def _plain_runner(control: FieldControl) -> Run:
+def _plain_runner(control: FieldControl) -> Callable[[Any, Any], list[Finding]]:
     compiled = [
         (rule, tuple(rule.field.split(".")), tuple(rule.inherit.split(".")) if rule.inherit else ())
         for rule in control.rules
@@ -281,48 +290,111 @@ def _plain_runner(control: FieldControl) -> Run:
             ]
 
         return on_object
-    if all(rule.on is not On.POD and not rule.inherit and "[*]" not in rule.field for rule in control.rules):
-        return _container_runner(compiled)
-
-    heads = {rule.field: rule.field.split(".", 1)[0].removesuffix("[*]") for rule, _, _ in compiled}
+    steps = [_Step(rule, parts, inherited) for rule, parts, inherited in compiled]
 
     def on_workload(subject: Workload, _: object) -> list[Finding]:
         found: list[Finding] = []
-        for rule, parts, inherited in compiled:
-            if rule.linux_only and subject.windows:
+        for step in steps:
+            if step.linux_only and subject.windows:
                 continue
-            passes = rule.absent is Status.PASS
-            if rule.on is On.POD:
-                if passes and heads[rule.field] not in subject.spec:
+            if step.on_pod:
+                # What is not there passes: the common case, told by one look into a mapping.
+                if step.passes and step.key not in (subject.sc if step.in_context else subject.spec):
                     continue
-                if "[*]" not in rule.field:
-                    value = plain(subject.spec, parts)
-                    if value is not MISSING or rule.absent is not Status.PASS:
-                        _collect(found, judge(rule, value, f"{subject.path}.{rule.field}"))
-                    continue
-                for path, value in read(subject.spec, parts):
-                    _collect(found, judge(rule, value, f"{subject.path}.{path}"))
+                _judge_pod(step, subject, found)
                 continue
-            stand_in = plain(subject.spec, inherited) if inherited else MISSING
+            stand_in = plain(subject.spec, step.inherited) if step.inherited else MISSING
             for container in subject.containers:
-                if rule.on is not On.CONTAINER and not _concerns(rule.on, container):
+                if step.some and not _concerns(step.rule.on, container):
                     continue
-                if passes and not inherited and heads[rule.field] not in container.body:
+                base = container.sc if step.in_context else container.body
+                if step.key not in base:
+                    if stand_in is not MISSING:
+                        finding = judge(step.rule, stand_in, f"{subject.path}.{step.rule.inherit}")
+                        if finding is not None and finding not in found:
+                            found.append(finding)
+                    elif not step.passes:
+                        found.append(step.absent_at(container))
                     continue
-                if "[*]" in rule.field:
-                    for path, value in read(container.body, parts):
-                        _collect(found, judge(rule, value, f"{container.path}.{path}", container.name))
-                    continue
-                value = plain(container.body, parts)
-                if value is MISSING and stand_in is not MISSING:
-                    finding = judge(rule, stand_in, f"{subject.path}.{rule.inherit}")
-                    if finding is not None and finding not in found:
-                        found.append(finding)
-                elif value is not MISSING or rule.absent is not Status.PASS:
-                    _collect(found, judge(rule, value, f"{container.path}.{rule.field}", container.name))
+                _judge_container(step, subject, container, base, stand_in, found)
         return found
 
     return on_workload
+
+
+class _Step:
+    """A rule made ready for many subjects."""
+
+    __slots__ = ("absent", "in_context", "inherited", "key", "leaf", "linux_only", "many", "on_pod", "parts", "passes", "rest", "rule", "some")  # fmt: skip
+
+    def __init__(self, rule: Rule, parts: tuple[str, ...], inherited: tuple[str, ...]) -> None:
+        self.rule, self.parts, self.inherited = rule, parts, inherited
+        self.linux_only, self.on_pod = rule.linux_only, rule.on is On.POD
+        self.passes, self.many = rule.absent is Status.PASS, "[*]" in rule.field
+        self.some = rule.on in {On.MAIN, On.RUNNING}
+        self.in_context = parts[0] == "securityContext" and len(parts) > 1
+        self.key = parts[1 if self.in_context else 0].removesuffix("[*]")
+        self.rest = parts[1:] if self.in_context else parts
+        self.leaf = parts[1] if self.many and len(parts) == 2 and parts[0].endswith("[*]") else ""
+        self.absent: dict[tuple[str, str], Finding] = {}
+
+    def absent_at(self, container: Container) -> Finding:
+        """The finding that a field is not set: the same for every container of that place and name."""
+        key = (container.path, container.name)
+        known = self.absent.get(key)
+        if known is None:
+            if len(self.absent) >= _MOST_SHARED:
+                self.absent.clear()
+            rule = self.rule
+            known = Finding(rule.absent, f"{key[0]}.{rule.field}", None, wanted(rule), "not set", key[1])
+            self.absent[key] = known
+        return known
+
+
+_MOST_SHARED: Final = 4096
+
+
+def _none_has(body: dict[str, Any], step: _Step) -> bool:
+    """Whether a list of mappings has no item with the field that is asked for: then nothing is left to judge."""
+    items = body.get(step.key)
+    if not step.leaf or items.__class__ is not list:
+        return False
+    return all(item.__class__ is dict and item.get(step.leaf) is None for item in items)
+
+
+def _judge_pod(step: _Step, subject: Workload, found: list[Finding]) -> None:
+    rule = step.rule
+    if step.many:
+        if step.passes and _none_has(subject.spec, step):
+            return
+        for path, value in read(subject.spec, step.parts):
+            _collect(found, judge(rule, value, f"{subject.path}.{path}"))
+        return
+    value = plain(subject.spec, step.parts)
+    if value is not MISSING or not step.passes:
+        _collect(found, judge(rule, value, f"{subject.path}.{rule.field}"))
+
+
+def _judge_container(
+    step: _Step, subject: Workload, container: Container, base: dict[str, Any], stand_in: object, found: list[Finding]
+) -> None:
+    rule = step.rule
+    if step.many:
+        if step.passes and _none_has(container.body, step):
+            return
+        for path, value in read(container.body, step.parts):
+            _collect(found, judge(rule, value, f"{container.path}.{path}", container.name))
+        return
+    value = plain(base, step.rest)
+    if value is MISSING:
+        if stand_in is not MISSING:
+            finding = judge(rule, stand_in, f"{subject.path}.{rule.inherit}")
+            if finding is not None and finding not in found:
+                found.append(finding)
+        elif not step.passes:
+            found.append(step.absent_at(container))
+        return
+    _collect(found, judge(rule, value, f"{container.path}.{rule.field}", container.name))
 
 
 def _collect(found: list[Finding], finding: Finding | None) -> None:
@@ -337,42 +409,6 @@ def plain(body: Any, parts: tuple[str, ...]) -> Any:
             return MISSING if body is None else _WRONG
         body = body.get(part)
     return MISSING if body is None else body
-
-
-def _container_runner(compiled: list[tuple[Rule, tuple[str, ...], tuple[str, ...]]]) -> Run:
-    """The common case, without a generator for each field: plain fields of containers."""
-    empty: list[Finding] = []
-
-    steps = [
-        (rule, parts, parts[0] == "securityContext", parts[1:], rule.absent is Status.PASS, rule.on is not On.CONTAINER)
-        for rule, parts, _unused in compiled
-    ]
-
-    def on_containers(subject: Workload, _: object) -> list[Finding]:
-        found = empty
-        for rule, parts, in_context, rest, absent_passes, some in steps:
-            if rule.linux_only and subject.windows:
-                continue
-            for container in subject.containers:
-                if (absent_passes and parts[0] not in container.body) or (some and not _concerns(rule.on, container)):
-                    continue
-                # The securityContext is at hand, unless it is of the wrong type.
-                value: Any = container.sc or container.body.get("securityContext") if in_context else container.body
-                for part in rest if in_context else parts:
-                    if value.__class__ is not dict:
-                        value = None if value is None else _WRONG
-                        break
-                    value = value.get(part)
-                if value is None:
-                    if absent_passes:
-                        continue
-                    value = MISSING
-                finding = judge(rule, value, f"{container.path}.{rule.field}", container.name)
-                if finding is not None:
-                    found = [*found, finding]
-        return found
-
-    return on_containers
 
 
 def _concerns(on: On, container: Container) -> bool:

@@ -101,6 +101,9 @@ class Image:
         return cls(raw, registry.lower(), repository, tag, digest)
 
 
+_MAPPING: Final = (type(None), dict)
+
+
 class Workload:
     """A pod template with its owner. `labels` and `annotations` are those of the pods; `pods` are the replicas that were folded into it."""
 
@@ -130,6 +133,11 @@ class Workload:
         ]
         self.pods: list[Obj] = []
         self.broken = "" if isinstance(spec, dict) else f"{self.path} is missing or not a mapping"
+        listed = self.spec.get("volumes")
+        if listed is not None and not (isinstance(listed, list) and len(listed) == len(self.volumes)):
+            self.broken = f"{self.path}.volumes is not a list of mappings"
+        if self.spec.get("securityContext").__class__ not in _MAPPING:
+            self.broken = f"{self.path}.securityContext is not a mapping"
         self.containers: list[Container] = []
         for list_name in CONTAINER_LISTS:
             items = self.spec.get(list_name)
@@ -141,6 +149,8 @@ class Workload:
             for index, item in enumerate(items):
                 if isinstance(item, dict):
                     self.containers.append(Container(item, list_name, index, f"{self.path}.{list_name}[{index}]"))
+                    if item.get("securityContext").__class__ not in _MAPPING:
+                        self.broken = f"{self.path}.{list_name}[{index}].securityContext is not a mapping"
                 else:
                     self.broken = f"{self.path}.{list_name}[{index}] is not a mapping"
 

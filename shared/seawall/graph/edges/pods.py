@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from seawall.graph.model import Step, Vertex, VertexKind, attack_edge
-from seawall.graph.scene import ALL_NODES, ALL_PODS, Scene, because, group, owner
+from seawall.graph.scene import ALL_NODES, ALL_PODS, Scene, accounts_within, because, group, owner
 
 K = VertexKind
 CONTROLLERS: Final = ("deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs", "replicationcontrollers")  # fmt: skip
@@ -70,8 +70,8 @@ def pod_patch(scene: Scene) -> Iterator[Step]:
 
 
 @attack_edge(
-    id="POD_CREATE", title="Start a pod that takes over a node", source=K.PERMISSIONS, target=(K.NODE, K.GROUP), technique="T1610", likelihood=0.8,
-    precondition="create on pods or any pod controller in a namespace that does not enforce baseline or restricted",
+    id="POD_CREATE", title="Start a pod that takes over a node, or carries an account of the namespace", source=K.PERMISSIONS, target=(K.NODE, K.GROUP), technique="T1610", likelihood=0.8,
+    precondition="create on pods or any pod controller; to the node where the namespace enforces neither baseline nor restricted",
     remedy="Take create from the role, and enforce the restricted Pod Security level in the namespace.",
 )  # fmt: skip
 def pod_create(scene: Scene) -> Iterator[Step]:
@@ -79,6 +79,8 @@ def pod_create(scene: Scene) -> Iterator[Step]:
         labels = scene.world.namespaces.get(binding.scope, {}) if binding.scope else {}
         if labels.get("pod-security.kubernetes.io/enforce") not in {"baseline", "restricted"}:
             yield Step(vertex, ALL_NODES, because(binding))
+        # No Pod Security level limits which account of the namespace a pod names; its token is then mounted.
+        yield Step(vertex, accounts_within(binding.scope), because(binding))
 
 
 @attack_edge(

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from seawall.graph.edges.pods import pods_within
+from seawall.graph.edges.volumes import secrets_within
 from seawall.graph.model import Step, Vertex, VertexKind, attack_edge
-from seawall.graph.scene import ALL_ACCOUNTS, CLUSTER_ADMIN, Scene, account, because, group, identity
+from seawall.graph.scene import CLUSTER_ADMIN, Scene, account, accounts_within, because, group, identity
 from seawall.posture.rbac import all_bindings
 
 K = VertexKind
 RBAC = ("rbac.authorization.k8s.io",)
 MASTERS = Vertex(K.IDENTITY, "", "Group:system:masters")
-
-
-def accounts_within(scope: str) -> Vertex:
-    """Return the group of a namespace's service accounts, of all for the empty scope."""
-    return group("service accounts", scope) if scope else ALL_ACCOUNTS
 
 
 @attack_edge(
@@ -31,12 +28,14 @@ def permission_discover(scene: Scene) -> Iterator[Step]:
 
 @attack_edge(
     id="ROLE_BIND", title="Bind a stronger role to oneself", source=K.PERMISSIONS, target=(K.PERMISSIONS, K.GROUP, K.CLUSTER_ADMIN), technique="T1078", likelihood=0.9,
-    precondition="create on rolebindings or clusterrolebindings, with bind on the role that is bound",
+    precondition="create, update or patch on rolebindings or clusterrolebindings, with bind on the role that is bound",
     remedy="Take bind from the role or limit it by resourceNames.",
 )  # fmt: skip
 def role_bind(scene: Scene) -> Iterator[Step]:
-    create_local = {v for _, v, _ in scene.grants(("create",), RBAC, "rolebindings")}
-    create_wide = {v for b, v, _ in scene.grants(("create",), RBAC, "clusterrolebindings") if not b.scope}
+    # Who may change a binding that is there adds himself as a subject: the API server asks for bind just as for a new one.
+    write = ("create", "update", "patch")
+    create_local = {v for _, v, _ in scene.grants(write, RBAC, "rolebindings")}
+    create_wide = {v for b, v, _ in scene.grants(write, RBAC, "clusterrolebindings") if not b.scope}
     by_role: dict[tuple[str, str], list[Vertex]] = defaultdict(list)
     for binding, vertex in scene.bindings:
         by_role[binding.role_kind, binding.scope].append(vertex)
@@ -72,14 +71,22 @@ def roles_within(kind: str, scope: str) -> Vertex:
 
 
 @attack_edge(
-    id="ESCALATE", title="Write oneself stronger rights", source=K.PERMISSIONS, target=K.CLUSTER_ADMIN, technique="T1078", likelihood=0.9,
-    precondition="escalate with update or patch on cluster roles, held cluster-wide", remedy="Take escalate from the role.",
+    id="ESCALATE", title="Write oneself stronger rights", source=K.PERMISSIONS, target=(K.CLUSTER_ADMIN, K.GROUP), technique="T1078", likelihood=0.9,
+    precondition="escalate with update, patch or create on cluster roles, held cluster-wide, or on roles of a namespace",
+    remedy="Take escalate from the role.",
 )  # fmt: skip
 def escalate(scene: Scene) -> Iterator[Step]:
-    write = {v for _, v, _ in scene.grants(("update", "patch", "create"), RBAC, "clusterroles")}
+    write = ("update", "patch", "create")
+    wide = {v for _, v, _ in scene.grants(write, RBAC, "clusterroles")}
     for binding, vertex, _ in scene.grants(("escalate",), RBAC, "clusterroles"):
-        if not binding.scope and vertex in write:
+        if not binding.scope and vertex in wide:
             yield Step(vertex, CLUSTER_ADMIN, because(binding))
+    local = {v for _, v, _ in scene.grants(write, RBAC, "roles")}
+    for binding, vertex, _ in scene.grants(("escalate",), RBAC, "roles"):
+        if vertex in local:
+            # Whoever writes any right into a role of the namespace that is bound to him rules all that lies in it.
+            for hub in (pods_within(binding.scope), secrets_within(binding.scope), accounts_within(binding.scope)):
+                yield Step(vertex, hub, because(binding))
 
 
 @attack_edge(

@@ -268,10 +268,7 @@ def metadata_of_template(obj: Obj) -> Finding | None:
     return None
 
 
-_INTERFACE: Final = re.compile(
-    "|".join(f"(?P<i{index}>{'|'.join(map(re.escape, marks))})" for index, marks in enumerate(INTERFACES.values()))
-)
-_INTERFACE_NAMES: Final = tuple(INTERFACES)
+_INTERFACE_MARKS: Final = tuple((mark, name) for name, marks in INTERFACES.items() for mark in marks)
 
 
 def interface_of(workload: Workload) -> str:
@@ -279,18 +276,21 @@ def interface_of(workload: Workload) -> str:
     labels = workload.labels
     told = [workload.obj.name, *(text(labels.get(key)) for key in ("app", "k8s-app", "app.kubernetes.io/name"))]
     told += [container.image.repository for container in workload.containers]
-    match = _INTERFACE.search(" ".join(told).lower())
-    return _INTERFACE_NAMES[int((match.lastgroup or "i0")[1:])] if match else ""
+    whole = " ".join(told).lower()
+    for mark, name in _INTERFACE_MARKS:
+        if mark in whole:
+            return name
+    return ""
 
 
 @check("WL-065", on=Workload)
 def management_interface(workload: Workload, world: World) -> Iterator[Finding]:
     """Known consoles, by name and image, that a service or ingress publishes; the Kubernetes dashboard in any case."""
-    from seawall.posture.checks.network import exposed_by
-
     interface = interface_of(workload)
     if not interface:
         return
+    from seawall.posture.checks.network import exposed_by
+
     ways = exposed_by(workload, world)
     if ways:
         yield fail("", interface, "inside the cluster only", f"published by {ways[0].kind} {ways[0].name}", interface)

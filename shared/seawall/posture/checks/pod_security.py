@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from seawall.domain.posture import Status
-from seawall.posture.check import Finding, check, fail, in_container
+from seawall.posture.check import Finding, check, fail
 from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
-from seawall.posture.objects import mapping, quote, sequence, text
+from seawall.posture.objects import mapping, number, quote, sequence, text
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -163,6 +163,7 @@ TABLE: Final = (
             Rule("securityContext.seccompProfile.type", Op.IN, _PROFILES),
         ),
         refine=_seccomp_annotations,
+        adds=True,
     ),
     FieldControl(
         "WL-022",
@@ -171,6 +172,7 @@ TABLE: Final = (
             Rule("securityContext.appArmorProfile.type", Op.IN, _PROFILES),
         ),
         refine=_apparmor_annotations,
+        adds=True,
         more_cel=(_APPARMOR_CEL,),
     ),
     FieldControl(
@@ -182,6 +184,7 @@ TABLE: Final = (
         ),
         "type is a container type, user and role are not set",
         refine=_engine_type,
+        adds=True,
     ),
     FieldControl(
         "WL-026",
@@ -238,11 +241,15 @@ def explicit_root(workload: Workload, world: World) -> Iterator[Finding]:
     """`runAsUser` of pod and containers is not 0."""
     if not _unless_user_namespace(workload, world, [Finding(Status.FAIL)]):
         return
-    user = workload.sc.get("runAsUser")
-    if user == 0 and user is not False:
-        # Where every container chooses another user, the pod's value has no effect, but the standard forbids it still.
-        yield fail(workload.at("securityContext.runAsUser"), 0, "above 0")
+    # Where every container chooses another user, the pod's value has no effect, but the standard forbids it still.
+    if (user := workload.sc.get("runAsUser")) is not None and not (number(user) or 0) > 0:
+        yield _root(user, workload.at("securityContext.runAsUser"), "")
     for container in workload.containers:
-        user = container.sc.get("runAsUser")
-        if user == 0 and user is not False:
-            yield in_container(container, "securityContext.runAsUser", 0, "above 0")
+        if (user := container.sc.get("runAsUser")) is not None and not (number(user) or 0) > 0:
+            yield _root(user, f"{container.path}.securityContext.runAsUser", container.name)
+
+
+def _root(user: object, path: str, part: str) -> Finding:
+    if number(user) is None:
+        return Finding(Status.UNKNOWN, path, user, "above 0", "the value is of the wrong type", part)
+    return Finding(Status.FAIL, path, user, "above 0", "", part)

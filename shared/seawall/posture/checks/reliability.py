@@ -52,6 +52,8 @@ def duplicate_variables(workload: Workload, _: World) -> Iterator[Finding]:
     """Names in `env` occur once."""
     for container in workload.containers:
         names = [text(item.get("name")) for item in mappings(container.body.get("env"))]
+        if len(set(names)) == len(names):
+            continue
         for name, count in Counter(names).items():
             if count > 1 and name:
                 index = len(names) - 1 - names[::-1].index(name)

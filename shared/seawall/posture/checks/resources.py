@@ -77,12 +77,14 @@ TABLE = (
         "WL-040",
         (Rule("livenessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),),
         refine=_unless_job,
+        adds=True,
         cel="object.kind in ['Job', 'CronJob'] || (has(variables.spec.restartPolicy) && variables.spec.restartPolicy != 'Always') || variables.running.all(c, has(c.livenessProbe))",
     ),
     FieldControl(
         "WL-041",
         (Rule("readinessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),),
         refine=_unless_unserved,
+        adds=True,
         enforce=False,
     ),
 )
