@@ -90,7 +90,10 @@ def to_json(report: PathReport) -> dict[str, Any]:
             }
             for path in report.paths
         ],
-        "choke_points": [{"cause": item.cause, "edge": item.edge, "paths": item.paths} for item in report.choke_points],
+        "choke_points": [
+            {"cause": item.cause, "edge": item.edge, "paths": item.paths, "controls": list(item.controls)}
+            for item in report.choke_points
+        ],
         "partial": [{"where": note.where, "reason": note.reason} for note in report.partial],
     }
 
@@ -110,9 +113,9 @@ def _print(report: PathReport) -> None:
             console.print(f"   -> {escape(str(vertex))}{reason}")
     console.print(f"{len(report.paths)} of {report.total} paths")
     if report.choke_points:
-        table = Table("On paths", "Edge", "Close this first")
+        table = Table("On paths", "Edge", "Close this first", "By control")
         for item in report.choke_points[:10]:
-            table.add_row(f"{item.paths} of {report.total}", item.edge, escape(item.cause))
+            table.add_row(f"{item.paths} of {report.total}", item.edge, escape(item.cause), ", ".join(item.controls))
         console.print(table)
     errors = Console(stderr=True)
     for note in report.partial[:20]:

@@ -29,7 +29,7 @@ _SHOWN = 5
 def print_report(
     report: Report, compliances: Sequence[Compliance] = (), *, everything: bool = False, stream: TextIO | None = None
 ) -> None:
-    """Print failures grouped by control, gravest first, then what could not be judged, then totals."""
+    """Print failures grouped by control, most urgent first, then what could not be judged, then totals."""
     console = Console(soft_wrap=False, file=stream)
     groups: dict[str, list[Assessment]] = {}
     others: dict[Status, dict[str, list[Assessment]]] = {}
@@ -47,6 +47,9 @@ def print_report(
             console.print(f"    {escape(_name(item))}", highlight=False)
             detail = f"{item.path} = {_short(item.actual)}" if item.path else item.reason
             console.print(f"      [dim]{escape(detail)}[/]", highlight=False)
+            if item.priority and item.priority.paths:
+                goal = escape(item.priority.path[-1])
+                console.print(f"      [magenta]on {_count(item.priority.paths, 'attack path')}[/], such as to {goal}")
         if len(items) > _SHOWN:
             console.print(f"    [dim]and {len(items) - _SHOWN} more[/]")
         console.print(f"    [green]fix:[/] {escape(first.fix)}", highlight=False)
@@ -77,6 +80,10 @@ def print_report(
     for compliance in compliances:
         _compliance(console, compliance)
     _totals(console, report)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _compliance(console: Console, compliance: Compliance) -> None:

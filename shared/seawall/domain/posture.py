@@ -32,6 +32,21 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Priority:
+    """How urgent a failure is: `score` is 0 to 100.
+
+    `paths` counts the attack paths that the failure makes possible; `likelihood`, `impact` (0 to 1) and `path`, the
+    places it goes through, are those of the gravest.
+    """
+
+    score: int
+    paths: int = 0
+    likelihood: float = 0.0
+    impact: float = 0.0
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """One control on one object. `path` is a JSON path into the object; `id` stays the same over rescans."""
 
@@ -49,3 +64,5 @@ class Assessment:
     assessed_at: datetime | None = None
     excepted: str = ""
     """Reason of the exception that covers this failure; empty = none."""
+    priority: Priority | None = None
+    """Set for failures when attack paths were searched."""

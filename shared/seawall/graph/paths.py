@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -63,11 +63,20 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class ChokePoint:
-    """A cause that many paths share: it lies on `paths` of them, all of one `edge` kind."""
+    """A cause that many paths share: it lies on `paths` of them, all of one `edge` kind; repairing `controls` closes it."""
 
     cause: str
     edge: str
     paths: int
+    controls: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Share:
+    """On how many paths a cause lies, and the best of them."""
+
+    paths: int
+    best: Path
 
 
 @dataclass(slots=True)
@@ -77,6 +86,8 @@ class PathReport:
     paths: list[Path] = field(default_factory=list)
     total: int = 0
     choke_points: list[ChokePoint] = field(default_factory=list)
+    shares: dict[tuple[str, str], Share] = field(default_factory=dict)
+    """By cause and kind of edge."""
     partial: list[Note] = field(default_factory=list)
 
 
@@ -171,7 +182,6 @@ def search(
     forward: dict[int, list[Link]] = defaultdict(list)
     for link in graph.links:
         forward[link.source].append(link)
-    counts: Counter[tuple[str, str]] = Counter()
     found: list[Path] = []
     super_goal = len(graph.vertices)
     for _, members, impact in wanted:
@@ -191,11 +201,22 @@ def search(
                 continue
             report.total += 1
             found.append(path)
-            counts.update({(link.cause, link.edge) for link in path.links if link.cause})
+            _share(report.shares, path)
     found.sort(key=lambda path: (-path.score, len(path.links), path.vertices))
     report.paths = found[:keep]
-    report.choke_points = _choke_points(counts)
+    report.choke_points = _choke_points(report.shares)
     return report
+
+
+def _share(shares: dict[tuple[str, str], Share], path: Path) -> None:
+    for key in {(link.cause, link.edge) for link in path.links if link.cause}:
+        known = shares.get(key)
+        if known is None:
+            shares[key] = Share(1, path)
+        else:
+            known.paths += 1
+            if path.score > known.best.score:
+                known.best = path
 
 
 def _walk(
@@ -231,9 +252,10 @@ def _walk(
     return Path(vertices, tuple(links), likelihood, impact)
 
 
-def _choke_points(counts: Counter[tuple[str, str]]) -> list[ChokePoint]:
+def _choke_points(shares: dict[tuple[str, str], Share]) -> list[ChokePoint]:
+    known = catalogue()
     best: dict[str, ChokePoint] = {}
-    for (cause, edge), number in counts.most_common(500):
+    for (cause, edge), share in sorted(shares.items(), key=lambda item: -item[1].paths)[:500]:
         if cause not in best:
-            best[cause] = ChokePoint(cause, edge, number)
+            best[cause] = ChokePoint(cause, edge, share.paths, known[edge].controls)
     return list(best.values())[:20]

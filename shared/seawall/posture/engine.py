@@ -14,7 +14,7 @@ from typing import Any, Final
 from seawall.catalog import collect
 from seawall.domain.errors import ConfigError
 from seawall.domain.ids import content_id
-from seawall.domain.posture import Assessment, ObjectRef, Status
+from seawall.domain.posture import Assessment, ObjectRef, Priority, Status
 from seawall.posture.catalogue import Control, controls
 from seawall.posture.check import Check, Cluster, Extension, Finding
 from seawall.posture.components import components, node_files
@@ -72,6 +72,8 @@ class Report:
     excepted: dict[str, str] = field(default_factory=dict)
     """Ids of failures that an exception covers, with its reason."""
     cluster: str = ""
+    priorities: dict[str, Priority] = field(default_factory=dict)
+    """Of failures by id, when attack paths were searched."""
     _extra: dict[int, Obj] = field(default_factory=dict)
 
     def object(self, number: int) -> Obj:
@@ -103,9 +105,9 @@ class Report:
         )
 
     def assessments(self, *, passes: bool = True) -> Iterator[Assessment]:
-        """Yield every result, failures of the gravest controls first, then (unless told otherwise) the passes."""
+        """Yield every result, the most urgent failures first, then (unless told otherwise) the passes."""
         for number, target, finding in sorted(
-            self.found, key=lambda item: (ORDER.index(item[2].status), -self.controls[item[0]].severity, item[0])
+            self.found, key=lambda item: (ORDER.index(item[2].status), -self._urgency(item), item[0])
         ):
             yield self.assessment(number, target, finding)
         if passes:
@@ -117,6 +119,15 @@ class Report:
                         content_id("posture", control.id, ref.cluster, ref.kind, ref.namespace, ref.name, "", ""),
                         control.id, Status.PASS, control.severity, ref, control.title,
                     )  # fmt: skip
+
+    def _urgency(self, item: tuple[int, int, Finding]) -> int:
+        number, target, finding = item
+        control = self.controls[number]
+        if self.priorities and finding.status is Status.FAIL:
+            known = self.priorities.get(self.id_of(control, self.ref(target), finding))
+            if known is not None:
+                return known.score
+        return int(control.severity)
 
     def assessment(self, number: int, target: int, finding: Finding) -> Assessment:
         """Write one result out."""
@@ -136,6 +147,7 @@ class Report:
             fix=control.remedy if failed else "",
             reason=finding.reason,
             excepted=self.excepted.get(name, "") if failed else "",
+            priority=self.priorities.get(name) if failed else None,
         )
 
     def failures(self) -> Iterator[Assessment]:

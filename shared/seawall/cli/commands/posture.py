@@ -74,6 +74,9 @@ def assess(
         ),
     ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also list passes in the table.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths/--no-paths", help="Rank failures by the attack paths that they lie on.")
+    ] = True,
 ) -> None:
     """Judge TARGET by every control and print what fails."""
     from seawall.app import assess_posture
@@ -106,6 +109,10 @@ def assess(
         minor=minor_of(kubernetes_version) if kubernetes_version else None,
         exceptions=accepted,
     )
+    if paths and report.world.workloads:
+        from seawall.graph.priorities import priorities
+
+        report.priorities = priorities(report)
     compliances = [comply(report, item) for item in chosen]
     if output == "table" and to is None:
         from seawall.cli.posture_table import print_report
@@ -143,6 +150,8 @@ def write(report: Report, compliances: list[Any], output: str, to: Path | None, 
 
             print_report(report, compliances, stream=out)
         else:
+            from seawall.cli.posture_json import write_json
+
             write_json(report, compliances, out, team_label)
 
 
@@ -381,45 +390,6 @@ def severity_of(word: str) -> Any:
     if severity is Severity.UNKNOWN:
         raise InputError(f"no such severity: {word}", hint="informational, low, medium, high, critical")
     return severity
-
-
-def write_json(report: Report, compliances: list[Any], out: Any, team_label: str) -> None:
-    """Write a report as one JSON document, result by result."""
-    from seawall.posture.frameworks import score_by_team
-
-    out.write('{"results": [')
-    for number, item in enumerate(report.assessments()):
-        row = {
-            "id": item.id,
-            "control": item.control,
-            "title": item.title,
-            "status": item.status.value,
-            "severity": item.severity.label,
-            "object": {"kind": item.object.kind, "namespace": item.object.namespace, "name": item.object.name},
-            "path": item.path,
-            "actual": item.actual,
-            "expected": item.expected,
-            "fix": item.fix,
-            "reason": item.reason,
-            "excepted": item.excepted,
-        }
-        out.write((",\n" if number else "\n") + json.dumps(row, default=str))
-    partial = [{"where": note.where, "reason": note.reason} for note in report.partial]
-    teams = {
-        name: {"passed": good, "assessed": whole, "score": round(good / whole, 4) if whole else None}
-        for name, (good, whole) in score_by_team(report, team_label).items()
-    }
-    summary = {**report.summary(), "teams": teams}
-    frameworks = [item.as_dict() for item in compliances]
-    out.write(
-        '\n],\n"summary": '
-        + json.dumps(summary)
-        + ',\n"frameworks": '
-        + json.dumps(frameworks)
-        + ',\n"partial": '
-        + json.dumps(partial)
-        + "}\n"
-    )
 
 
 def framework_of(name: str) -> Any:

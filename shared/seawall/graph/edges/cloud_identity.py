@@ -63,6 +63,7 @@ def node_identities(scene: Scene) -> list[Vertex]:
     id="METADATA_STEAL", title="Take the node's cloud token from the metadata service", source=K.CONTAINER, target=K.CLOUD_IDENTITY, technique="T1552.005", likelihood=0.8,
     precondition="a managed cluster, and neither an egress policy nor the provider's protection keeps pods from 169.254.169.254",
     remedy="Limit the hop count (EKS), use GKE_METADATA (GKE), or deny 169.254.169.254 by NetworkPolicy.",
+    controls=("WL-064", "EK-11", "GK-07", "NW-022"),
 )  # fmt: skip
 def metadata_steal(scene: Scene) -> Iterator[Step]:
     identities = node_identities(scene)
@@ -124,6 +125,7 @@ def _strings(value: object) -> list[str]:
 @attack_edge(
     id="CLOUD_PRIV", title="Use a cloud identity's rights", source=K.CLOUD_IDENTITY, target=K.CLOUD_RESOURCE, technique="T1078.004", likelihood=0.9,
     precondition="a role assignment or policy of the identity reaches the resource", remedy="Narrow the role or its scope.",
+    controls=("RG-09", "AK-31"),
 )  # fmt: skip
 def cloud_priv(scene: Scene) -> Iterator[Step]:
     for principal, role, scope in assignments(scene):
@@ -140,6 +142,7 @@ def cloud_priv(scene: Scene) -> Iterator[Step]:
     id="REGISTRY_PUSH", title="Replace an image that workloads pull by tag", source=K.CLOUD_IDENTITY, target=K.IMAGE, technique="T1525", likelihood=0.6,
     precondition="push right on a registry from which running workloads pull by tag instead of digest",
     remedy="Give pull instead of push, make tags immutable, or pull by digest.",
+    controls=("RG-09", "RG-13", "WL-043"),
 )  # fmt: skip
 def registry_push(scene: Scene) -> Iterator[Step]:
     images: dict[str, set[str]] = defaultdict(set)
@@ -164,6 +167,7 @@ def registry_push(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="IMAGE_RUN", title="Run in every container of a replaced image", source=K.IMAGE, target=K.CONTAINER, technique="T1610", likelihood=0.9,
     precondition="the container runs the image by tag", remedy="Pull by digest.",
+    controls=("WL-043",),
 )  # fmt: skip
 def image_run(scene: Scene) -> Iterator[Step]:
     for unit, vertex, item in scene.containers():
@@ -175,6 +179,7 @@ def image_run(scene: Scene) -> Iterator[Step]:
     id="AKS_COMMAND_INVOKE", title="Run commands as cluster admin through Azure", source=K.CLOUD_IDENTITY, target=K.CLUSTER_ADMIN, technique="T1609", likelihood=0.9,
     precondition="run command is not disabled and a role assignment covers the cluster with it or with its admin credential",
     remedy="Set `disableRunCommand` and `disableLocalAccounts`, or narrow the role.",
+    controls=("AK-08", "AK-19", "AK-31"),
 )  # fmt: skip
 def command_invoke(scene: Scene) -> Iterator[Step]:
     for obj in scene.world.of(AKS):

@@ -32,6 +32,7 @@ def _privileged(container: Container) -> bool:
     id="CE_MODULE_LOAD", title="Load a kernel module", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.8,
     precondition="privileged, or SYS_MODULE or every capability added",
     remedy="Drop `privileged` and SYS_MODULE.",
+    controls=("WL-001", "WL-007"),
 )  # fmt: skip
 def module_load(scene: Scene) -> Iterator[Step]:
     return _escapes(
@@ -45,6 +46,7 @@ def module_load(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="CE_NSENTER", title="Enter the namespaces of the node's first process", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.95,
     precondition="privileged and hostPID", remedy="Drop `privileged` and `hostPID`.",
+    controls=("WL-001", "WL-011"),
 )  # fmt: skip
 def nsenter(scene: Scene) -> Iterator[Step]:
     return _escapes(
@@ -56,6 +58,7 @@ def nsenter(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="CE_PRIV_MOUNT", title="Mount the node's disk", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.9,
     precondition="privileged", remedy="Drop `privileged`; add the one capability that is needed.",
+    controls=("WL-001",),
 )  # fmt: skip
 def privileged_mount(scene: Scene) -> Iterator[Step]:
     return _escapes(scene, lambda _, c: "privileged" if _privileged(c) else "")
@@ -65,6 +68,7 @@ def privileged_mount(scene: Scene) -> Iterator[Step]:
     id="CE_SYS_PTRACE", title="Inject code into a process of the node", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.6,
     precondition="hostPID with SYS_PTRACE and SYS_ADMIN, AppArmor unconfined or a cluster older than 1.31",
     remedy="Drop hostPID or the two capabilities.",
+    controls=("WL-011", "WL-007", "WL-008"),
 )  # fmt: skip
 def ptrace(scene: Scene) -> Iterator[Step]:
     minor = scene.world.minor
@@ -107,6 +111,7 @@ def _mounted(scene: Scene, test: Callable[[str, bool, Unit, Container], bool]) -
     id="CE_UMH_CORE_PATTERN", title="Have the kernel run a program through core_pattern", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.8,
     precondition="/, /proc, /proc/sys or /proc/sys/kernel of the node mounted writable",
     remedy="Remove the hostPath volume or mount it read-only.",
+    controls=("WL-016", "WL-017"),
 )  # fmt: skip
 def core_pattern(scene: Scene) -> Iterator[Step]:
     return _mounted(
@@ -119,6 +124,7 @@ def core_pattern(scene: Scene) -> Iterator[Step]:
     id="CE_VAR_LOG_SYMLINK", title="Read the node's files through a link in its log folder", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.5,
     precondition="root, /, /var or /var/log of the node mounted writable, and an identity that may get pods/log or nodes/log",
     remedy="Mount a narrower folder read-only, or take pods/log from the service account.",
+    controls=("WL-016", "WL-017"),
 )  # fmt: skip
 def log_symlink(scene: Scene) -> Iterator[Step]:
     verbs, core = frozenset({"get"}), frozenset({""})
@@ -142,6 +148,7 @@ def log_symlink(scene: Scene) -> Iterator[Step]:
     id="EXPLOIT_HOST_READ", title="Read keys and tokens of the node", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.5,
     precondition="a read-only hostPath that holds keys, such as /, /root, /root/.ssh, /home, /etc or /proc",
     remedy="Remove the hostPath volume.",
+    controls=("WL-015", "WL-017"),
 )  # fmt: skip
 def host_read(scene: Scene) -> Iterator[Step]:
     return _mounted(scene, lambda path, read_only, *_: read_only and (path == "/" or path in _SENSITIVE or path.endswith("/.ssh")))  # fmt: skip
@@ -151,6 +158,7 @@ def host_read(scene: Scene) -> Iterator[Step]:
     id="EXPLOIT_HOST_WRITE", title="Write programs or keys onto the node", source=K.CONTAINER, target=K.NODE, technique="T1611", likelihood=0.85,
     precondition="a writable hostPath outside a short list of harmless folders",
     remedy="Remove the hostPath volume or mount it read-only.",
+    controls=("WL-015", "WL-016", "WL-017"),
 )  # fmt: skip
 def host_write(scene: Scene) -> Iterator[Step]:
     return _mounted(
@@ -165,6 +173,7 @@ def host_write(scene: Scene) -> Iterator[Step]:
     id="EXPLOIT_CONTAINERD_SOCK", title="Drive the container runtime", source=K.CONTAINER, target=(K.CONTAINER, K.NODE), technique="T1610", likelihood=0.95,
     precondition="a runtime's socket, or a folder that holds it, mounted; read-only does not help, the socket still answers",
     remedy="Remove the socket from the pod.",
+    controls=("WL-018",),
 )  # fmt: skip
 def runtime_socket(scene: Scene) -> Iterator[Step]:
     return _mounted(
@@ -180,6 +189,7 @@ def is_folder_of_socket(path: str) -> bool:
 @attack_edge(
     id="SHARE_PS_NAMESPACE", title="Reach a neighbour through the shared process table", source=K.CONTAINER, target=K.CONTAINER, technique="T1080", likelihood=0.7,
     precondition="shareProcessNamespace in a pod of several containers", remedy="Drop `shareProcessNamespace`.",
+    controls=("WL-055",),
 )  # fmt: skip
 def shared_processes(scene: Scene) -> Iterator[Step]:
     for unit in scene.units:

@@ -68,6 +68,7 @@ def endpoint_exploit(scene: Scene) -> Iterator[Step]:
     id="VULN_EXPLOIT", title="Exploit a known vulnerability of a listening image", source=K.ENDPOINT, target=K.CONTAINER, technique="T1190", likelihood=0.8,
     precondition="the container listens and its image has a finding that can be exploited over the network",
     remedy="Update the image.",
+    controls=("WL-048",),
 )  # fmt: skip
 def vuln_exploit(scene: Scene) -> Iterator[Step]:
     if not scene.exploitable:
@@ -84,6 +85,7 @@ def vuln_exploit(scene: Scene) -> Iterator[Step]:
     id="NET_REACH", title="Connect to another workload", source=K.CONTAINER, target=(K.ENDPOINT, K.GROUP), technique="T1210", likelihood=0.9,
     precondition="no network policy isolates either side, or the policies allow the connection",
     remedy="Add a default-deny NetworkPolicy and allow the connections that are needed.",
+    controls=("NW-001", "NW-002"),
 )  # fmt: skip
 def net_reach(scene: Scene) -> Iterator[Step]:
     """Workloads without egress policy meet those without ingress policy in one group; policies add the rest.

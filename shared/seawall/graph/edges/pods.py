@@ -55,6 +55,7 @@ def _over_pods(scene: Scene, verbs: tuple[str, ...], *resources: str) -> Iterato
     id="POD_EXEC", title="Run commands in pods", source=K.PERMISSIONS, target=(K.POD, K.GROUP), technique="T1609", likelihood=0.95,
     precondition="create (or get, by websocket) on pods/exec or pods/attach",
     remedy="Take pods/exec and pods/attach from the role, or name the pods.",
+    controls=("RB-014",),
 )  # fmt: skip
 def pod_exec(scene: Scene) -> Iterator[Step]:
     return _over_pods(scene, ("create", "get"), "pods/exec", "pods/attach")
@@ -64,6 +65,7 @@ def pod_exec(scene: Scene) -> Iterator[Step]:
     id="POD_PATCH", title="Change what pods run", source=K.PERMISSIONS, target=(K.POD, K.GROUP), technique="T1609", likelihood=0.9,
     precondition="patch or update on pods, pods/ephemeralcontainers or any pod controller",
     remedy="Take patch and update on workloads from the role, or name the objects.",
+    controls=("RB-020",),
 )  # fmt: skip
 def pod_patch(scene: Scene) -> Iterator[Step]:
     return _over_pods(scene, ("patch", "update"), "pods", "pods/ephemeralcontainers", *CONTROLLERS)
@@ -73,6 +75,7 @@ def pod_patch(scene: Scene) -> Iterator[Step]:
     id="POD_CREATE", title="Start a pod that takes over a node, or carries an account of the namespace", source=K.PERMISSIONS, target=(K.NODE, K.GROUP), technique="T1610", likelihood=0.8,
     precondition="create on pods or any pod controller; to the node where the namespace enforces neither baseline nor restricted",
     remedy="Take create from the role, and enforce the restricted Pod Security level in the namespace.",
+    controls=("RB-004",),
 )  # fmt: skip
 def pod_create(scene: Scene) -> Iterator[Step]:
     for binding, vertex, _ in scene.grants(("create",), GROUPS, "pods", *CONTROLLERS):
@@ -86,6 +89,7 @@ def pod_create(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="NODE_PROXY", title="Run commands through the kubelet", source=K.PERMISSIONS, target=(K.POD, K.GROUP), technique="T1609", likelihood=0.9,
     precondition="get or create on nodes/proxy", remedy="Take nodes/proxy from the role; nodes/metrics and nodes/stats are enough for monitoring.",
+    controls=("RB-008",),
 )  # fmt: skip
 def node_proxy(scene: Scene) -> Iterator[Step]:
     for binding, vertex, names in scene.grants(("get", "create"), ("",), "nodes/proxy"):
@@ -97,6 +101,7 @@ def node_proxy(scene: Scene) -> Iterator[Step]:
     id="IDENTITY_ASSUME", title="Act as the identity that a container or node carries", source=(K.CONTAINER, K.NODE), target=K.IDENTITY, technique="T1078", likelihood=1.0,
     precondition="the pod gets a token of its service account; a node is in the group system:nodes",
     remedy="Set `automountServiceAccountToken: false`, or take rights from the account.",
+    controls=("WL-031", "WL-032", "RB-024"),
 )  # fmt: skip
 def identity_assume(scene: Scene) -> Iterator[Step]:
     for unit in scene.units:

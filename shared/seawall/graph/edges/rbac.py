@@ -19,6 +19,7 @@ MASTERS = Vertex(K.IDENTITY, "", "Group:system:masters")
 @attack_edge(
     id="PERMISSION_DISCOVER", title="Use the rights that a binding gives", source=K.IDENTITY, target=K.PERMISSIONS, technique="T1069", likelihood=1.0,
     precondition="a binding names the identity or a group that it is in", remedy="Remove the subject from the binding.",
+    controls=("RB-001", "RB-005", "RB-012", "RB-013"),
 )  # fmt: skip
 def permission_discover(scene: Scene) -> Iterator[Step]:
     for binding, vertex in scene.bindings:
@@ -30,6 +31,7 @@ def permission_discover(scene: Scene) -> Iterator[Step]:
     id="ROLE_BIND", title="Bind a stronger role to oneself", source=K.PERMISSIONS, target=(K.PERMISSIONS, K.GROUP, K.CLUSTER_ADMIN), technique="T1078", likelihood=0.9,
     precondition="create, update or patch on rolebindings or clusterrolebindings, with bind on the role that is bound",
     remedy="Take bind from the role or limit it by resourceNames.",
+    controls=("RB-006", "RB-019"),
 )  # fmt: skip
 def role_bind(scene: Scene) -> Iterator[Step]:
     # Who may change a binding that is there adds himself as a subject: the API server asks for bind just as for a new one.
@@ -74,6 +76,7 @@ def roles_within(kind: str, scope: str) -> Vertex:
     id="ESCALATE", title="Write oneself stronger rights", source=K.PERMISSIONS, target=(K.CLUSTER_ADMIN, K.GROUP), technique="T1078", likelihood=0.9,
     precondition="escalate with update, patch or create on cluster roles, held cluster-wide, or on roles of a namespace",
     remedy="Take escalate from the role.",
+    controls=("RB-006",),
 )  # fmt: skip
 def escalate(scene: Scene) -> Iterator[Step]:
     write = ("update", "patch", "create")
@@ -92,6 +95,7 @@ def escalate(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="IDENTITY_IMPERSONATE", title="Act as another user, group or service account", source=K.PERMISSIONS, target=(K.IDENTITY, K.GROUP, K.CLUSTER_ADMIN), technique="T1078", likelihood=0.95,
     precondition="impersonate on users, groups or serviceaccounts", remedy="Take impersonate from the role or name the identities.",
+    controls=("RB-006",),
 )  # fmt: skip
 def impersonate(scene: Scene) -> Iterator[Step]:
     for resource, kind in (("users", "User"), ("groups", "Group")):
@@ -121,6 +125,7 @@ def _accounts(scene: Scene, scope: str, vertex: Vertex, names: list[str], cause:
 @attack_edge(
     id="TOKEN_REQUEST", title="Request a token of a service account", source=K.PERMISSIONS, target=(K.IDENTITY, K.GROUP), technique="T1528", likelihood=0.95,
     precondition="create on serviceaccounts/token", remedy="Take serviceaccounts/token from the role or name the accounts.",
+    controls=("RB-011",),
 )  # fmt: skip
 def token_request(scene: Scene) -> Iterator[Step]:
     for binding, vertex, names in scene.grants(("create",), ("",), "serviceaccounts/token"):
@@ -131,6 +136,7 @@ def token_request(scene: Scene) -> Iterator[Step]:
     id="TOKEN_LIST", title="List the secrets that hold tokens", source=K.PERMISSIONS, target=(K.IDENTITY, K.GROUP), technique="T1528", likelihood=0.6,
     precondition="list on secrets; since 1.24 only accounts with a token secret are concerned",
     remedy="Take list on secrets from the role.",
+    controls=("RB-002",),
 )  # fmt: skip
 def token_list(scene: Scene) -> Iterator[Step]:
     for binding, vertex, names in scene.grants(("list", "watch"), ("",), "secrets"):
@@ -142,6 +148,7 @@ def token_list(scene: Scene) -> Iterator[Step]:
     id="TOKEN_BRUTEFORCE", title="Guess the name of a token secret", source=K.PERMISSIONS, target=(K.IDENTITY, K.GROUP), technique="T1528", likelihood=0.1,
     precondition="get on secrets without resourceNames; the random suffix has 27^5 values",
     remedy="Take get on secrets from the role or name them.",
+    controls=("RB-002",),
 )  # fmt: skip
 def token_bruteforce(scene: Scene) -> Iterator[Step]:
     for binding, vertex, names in scene.grants(("get",), ("",), "secrets"):
@@ -153,6 +160,7 @@ def token_bruteforce(scene: Scene) -> Iterator[Step]:
     id="CSR_APPROVE", title="Sign a client certificate for a group of choice", source=K.PERMISSIONS, target=K.CLUSTER_ADMIN, technique="T1098", likelihood=0.8,
     precondition="create certificate requests, update their approval, and approve for the kube-apiserver-client signer",
     remedy="Take the approval of certificate requests from the role.",
+    controls=("RB-009",),
 )  # fmt: skip
 def csr_approve(scene: Scene) -> Iterator[Step]:
     api = ("certificates.k8s.io",)

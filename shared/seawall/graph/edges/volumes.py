@@ -55,6 +55,7 @@ def volume_access(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="EXPLOIT_HOST_TRAVERSE", title="Read other pods' tokens through the kubelet's folder", source=K.VOLUME, target=(K.VOLUME, K.GROUP), technique="T1552", likelihood=0.8,
     precondition="a hostPath at, above or below /var/lib/kubelet/pods", remedy="Remove the hostPath volume.",
+    controls=("WL-015", "WL-017", "WL-063"),
 )  # fmt: skip
 def host_traverse(scene: Scene) -> Iterator[Step]:
     for unit in scene.units:
@@ -70,6 +71,7 @@ def host_traverse(scene: Scene) -> Iterator[Step]:
 @attack_edge(
     id="TOKEN_STEAL", title="Take the token from a volume", source=K.VOLUME, target=K.IDENTITY, technique="T1552", likelihood=1.0,
     precondition="the volume holds a projected service account token", remedy="Set `automountServiceAccountToken: false`.",
+    controls=("WL-031",),
 )  # fmt: skip
 def token_steal(scene: Scene) -> Iterator[Step]:
     for unit in scene.units:
@@ -90,6 +92,7 @@ def secrets_within(scope: str) -> Vertex:
     id="SECRET_READ", title="Read a secret", source=(K.PERMISSIONS, K.VOLUME, K.CONTAINER), target=(K.SECRET, K.GROUP), technique="T1552.007", likelihood=0.95,
     precondition="get, list or watch on secrets, or the secret is mounted or in the environment",
     remedy="Take secrets from the role or name the one that is needed.",
+    controls=("RB-002", "WL-050"),
 )  # fmt: skip
 def secret_read(scene: Scene) -> Iterator[Step]:
     for binding, vertex, names in scene.grants(("get", "list", "watch"), ("",), "secrets"):
@@ -124,6 +127,7 @@ def secret_read(scene: Scene) -> Iterator[Step]:
     id="SECRET_GIVES", title="Use the credential in a secret", source=K.SECRET, target=(K.IDENTITY, K.CLOUD_IDENTITY, K.CLUSTER_ADMIN), technique="T1552", likelihood=0.9,
     precondition="the secret's type or keys say that it holds a token, kubeconfig, cloud key or registry credential",
     remedy="Use short-lived tokens and workload identity instead of the secret.",
+    controls=("RB-028",),
 )  # fmt: skip
 def secret_gives(scene: Scene) -> Iterator[Step]:
     for namespace, held in scene.secrets.items():

@@ -28,6 +28,8 @@ COLUMNS = (
     "reason",
     "fix",
     "excepted",
+    "priority",
+    "attack_paths",
 )
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
 _SHOWN = 2000
@@ -45,6 +47,7 @@ def row_of(item: Assessment) -> tuple[object, ...]:
     return (
         item.id, item.control, item.title, item.status.value, item.severity.label, ref.cluster, ref.kind, ref.namespace, ref.name,
         item.path, item.actual, item.expected, item.reason, item.fix, item.excepted,
+        item.priority.score if item.priority else None, item.priority.paths if item.priority else None,
     )  # fmt: skip
 
 
