@@ -187,9 +187,19 @@ def _filtered(name: str, findings: list[Finding]) -> list[Finding]:
     return findings
 
 
+NOT_IN_THE_SERVICE = {
+    "GHSA-g9g8-vgvw-g3vf": "true of 1.18.2 (fixed in 1.19.4). Our record is rubysec's, who made it from the advisory in the "
+    "project's own repository, the only page that it names (its siblings name GitHub's global database too, from which "
+    "the service takes RubyGems); the CVE is of 2026-08-25. Its record has the shape of GHSA-wfpw-mmfh-qq69's, which "
+    "is in the answer: no rule of matching could tell the two apart",
+}
+"""Advisories that we hold and the service did not at the time, each looked up by hand: a finding of theirs is right."""
+
+
 def answers(file: AdvisoryFile) -> None:
     right = total = 0
     misses, unheld = [], 0
+    explained: set[str] = set()
     for ecosystem, name, version, ids in rows(FIXTURES / "osv-answers" / "answers.tsv.gz"):
         want = set(ids.replace(",", " ").split())
         key = (ecosystems.release_key(ecosystem), ecosystems.package_name(ecosystem, name))
@@ -209,6 +219,8 @@ def answers(file: AdvisoryFile) -> None:
             # The service has no records of the source that calls Maven's advisories by their CVE.
             and not (ecosystem == "Maven" and item.startswith("CVE-"))
         }
+        explained |= extra & NOT_IN_THE_SERVICE.keys()
+        extra -= NOT_IN_THE_SERVICE.keys()
         total += 1
         if held <= got and not extra:
             right += 1
@@ -216,14 +228,10 @@ def answers(file: AdvisoryFile) -> None:
             misses.append(
                 f"{ecosystem} {name} {version}: missing {sorted(held - got)}, too much {sorted(extra)} (our record: {_why(file, key, version, extra)})"
             )
-    # All are wanted; one (nokogiri 1.18.2) is missed, its cause is not verified. The gate only keeps what was reached.
-    say(
-        f"recorded OSV answers, exact for ids we hold ({unheld} ids that we do not hold left out)",
-        right,
-        total,
-        0.995,
-        misses,
-    )
+    held_only = f"recorded OSV answers, exact for ids we hold ({unheld} ids that we do not hold left out)"
+    say(held_only, right, total, 1, misses)
+    for item in sorted(explained):
+        print(f"        one finding more than the service gave: {item}: {NOT_IN_THE_SERVICE[item]}")
 
 
 def _why(file: AdvisoryFile, key: tuple[str, str], version: str, extra: set[str]) -> str:
@@ -245,6 +253,7 @@ def labels(file: AdvisoryFile) -> None:
     counts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     misses: dict[str, list[str]] = defaultdict(list)
+    disputed = 0
     for image, name, version, vulnerability, cve, label, _ in lines:
         for ecosystem in _ecosystems(version, releases[image]):
             names = {vulnerability, cve}
@@ -254,11 +263,12 @@ def labels(file: AdvisoryFile) -> None:
                 continue
             true = label == "TP"
             reason = _not_judged(image, name, version, ecosystem, fixes, true, system_packages, oracle)
-            if reason:
-                left_out[reason] += 1
-                continue
             package = Package("pkg:x/x", name, version, ecosystem, name, version)
             found = any(names & {item.id, *item.aliases, *item.advisories} for item in match([package], file))
+            if reason:
+                left_out[reason] += 1
+                disputed += found != true and reason in OTHER_QUESTION.values()
+                continue
             kind = (
                 ("true positive" if true else "false positive")
                 if found
@@ -273,12 +283,8 @@ def labels(file: AdvisoryFile) -> None:
     if mark == "LOW ":
         failures.append("hand labels")
     print(f"{mark} hand labels: F1 {f1:.4f} (required 0.95) over {sum(counts.values()):,} rows: {dict(counts)}")
-    disputed_fp = sum(count for reason, count in left_out.items() if "labelled not affected" in reason)
-    disputed_fn = sum(count for reason, count in left_out.items() if "labelled affected" in reason)
-    all_wrong = 2 * positive / (2 * positive + wrong + missed + disputed_fp + disputed_fn) if positive else 0.0
-    print(
-        f"        counted as our errors, the rows where label and record contradict each other would make it {all_wrong:.4f}"
-    )
+    all_wrong = 2 * positive / (2 * positive + wrong + missed + disputed) if positive else 0.0
+    print(f"        with the {disputed} reviewed contradictions counted against us it would be {all_wrong:.4f}")
     for reason, count in left_out.most_common():
         print(f"        not judged, {count:,}: {reason}")
     for lines_of_kind in misses.values():
@@ -328,6 +334,35 @@ def _fixes(file: AdvisoryFile, ecosystem: str, name: str, names: set[str]) -> se
     return found
 
 
+OTHER_QUESTION = {
+    # (package, version): why the label and the record that we hold do not speak of the same thing
+    **dict.fromkeys(
+        (("mariadb", "3:10.3.28-1.module_el8.3.0+757+d382997d"), ("mariadb-common", "3:10.3.28-1.module_el8.3.0+757+d382997d")),
+        "only the client is installed and the vulnerability is in the server; the advisory lists every package of the source",
+    ),
+    **dict.fromkeys(
+        (("urllib3", "1.24.2"), ("webrick", "1.4.2.1"), ("PyYAML", "3.10")),
+        "a distribution's package owns it (python3-urllib3 and ruby of el8, python3-yaml of Ubuntu 14.04): the inventory reports that one",
+    ),
+    **dict.fromkeys((("cookie", "0.4.2"), ("cookie", "0.5.0")), "npm's package of that name, the record is about Rust's"),
+    **dict.fromkeys(
+        (("swift", "1.0.0"), ("handlebars", "1.0.0")),
+        "the label names no ecosystem, and GitLab's image has no such package of the record's ecosystem (a fixture's or a gem's name)",
+    ),
+    **dict.fromkeys(
+        (("github.com/containerd/containerd", "v1.3.4"), ("github.com/opencontainers/runc", "v0.1.1")),
+        "a module that is linked into another program: the label looked at whether the vulnerable code is in it",
+    ),
+    **dict.fromkeys(
+        (("nodejs", "1:16.20.2-3.el9_2"), ("nodejs-docs", "1:16.20.2-3.el9_2"), ("nodejs-full-i18n", "1:16.20.2-3.el9_2"),
+         ("nodejs-libs", "1:16.20.2-3.el9_2"), ("npm", "1:8.19.4-1.16.20.2.3.el9_2")),
+        "the distribution's advisory has it fixed in a lower version",
+    ),
+    ("numpy", "1.21.2"): "PyPA has it fixed in 1.10.0, GitHub in 1.23.0; we hold the first",
+}  # fmt: skip
+"""Reviewed by hand. Rows of these that contradict the record are left out; every other contradiction counts."""
+
+
 def _not_judged(
     image: str, name: str, version: str, ecosystem: str, fixes: set[str], true: bool, system: dict[str, set[str]], oracle: set[str]
 ) -> str:  # fmt: skip
@@ -339,11 +374,9 @@ def _not_judged(
         return "a distribution's package owns it: the inventory reports that one instead"
     if fixes and not is_modular(version) and all(map(is_modular, fixes)):
         return "the advisory is about a module stream, the package is not of one"
-    above = [compare(ecosystem, version, fix) < 0 for fix in fixes]
-    if true and fixes and not any(above):
-        return "label and record contradict each other: labelled affected, the record has it fixed in a lower version"
-    if not true and all(above):
-        return "label and record contradict each other: labelled not affected, the record has it fixed in higher versions only"
+    below = [compare(ecosystem, version, fix) < 0 for fix in fixes]
+    if all(below) if not true else (fixes and not any(below)):
+        return OTHER_QUESTION.get((name, version), "")
     return ""
 
 
