@@ -6,6 +6,7 @@ Source: OSV schema, "Defined ecosystems"; package-url types; each distribution's
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from seawall.domain.packages import Distro
 from seawall.packages.lifecycle import end_of_life
@@ -17,6 +18,11 @@ _ALIASES = {
     "amazon": "amzn",
     "suse": "sles",
     "sled": "sles",
+    "sles_sap": "sles",
+    "sle_hpc": "sles",
+    "suse-microos": "sle-micro",
+    "sle-micro-rancher": "sle-micro",
+    "alpaquita-linux": "alpaquita",
     "opensuse": "opensuse-leap",
     "azurelinux": "azurelinux",
 }
@@ -34,6 +40,7 @@ _NAMESPACES = {
     "almalinux": "almalinux",
     "rocky": "rocky",
 }
+_OPENEULER_LTS = re.compile(r"\((LTS(?:-SP\d+)?)\)")
 
 
 def normalized(distro: Distro) -> Distro:
@@ -98,6 +105,10 @@ def osv_ecosystem(distro: Distro, kind: str) -> str:
             return f"{name} {distro.version}"
         if with_version == "full":
             return f"{name}:{distro.version}" if distro.version else name
+        if with_version == "openeuler":
+            # os-release has the service pack in the pretty name only: "openEuler 24.03 (LTS-SP1)"
+            long_term = _OPENEULER_LTS.search(distro.pretty_name)
+            return f"{name}:{distro.version}" + (f"-{long_term[1]}" if long_term else "")
         return name
     if distro.id == "sles":
         service_pack = f" SP{minor}" if minor and minor != "0" else ""
@@ -129,6 +140,13 @@ _FAMILIES = {
     "mariner": "rpm",
     "openeuler": "rpm",
     "mageia": "rpm",
+    "ol": "rpm",
+    "amzn": "rpm",
+    "fedora": "rpm",
+    "opencloudos": "rpm",
+    "alpaquita": "apk",
+    "bellsoft-hardened-containers": "apk",
+    "cleanstart": "apk",
 }
 _PLAIN = {
     "wolfi": ("Wolfi", ""),
@@ -142,6 +160,15 @@ _PLAIN = {
     "mariner": ("CBL-Mariner", "full"),
     "opensuse-leap": ("openSUSE:Leap", "leap"),
     "opensuse-tumbleweed": ("openSUSE:Tumbleweed", ""),
-    "openeuler": ("openEuler", "full"),
+    "openeuler": ("openEuler", "openeuler"),
     "mageia": ("Mageia", "major"),
+    "ol": ("Oracle Linux", "major"),
+    "amzn": ("Amazon Linux", "major"),
+    "fedora": ("Fedora", "major"),
+    "opencloudos": ("OpenCloudOS", "full"),
+    "alpaquita": ("Alpaquita", "full"),
+    "bellsoft-hardened-containers": ("BellSoft Hardened Containers", "full"),
+    "cleanstart": ("CleanStart", ""),
 }
+"""OSV's name, and how much of the version follows it. Oracle, Amazon and Fedora have no export there; advisories of
+theirs in OSV form are found under these names."""
