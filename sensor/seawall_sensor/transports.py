@@ -130,6 +130,10 @@ class EventHubSettings:
     certificate_file: Path | None = None
 
 
+_NEVER = ("LinkMessageSizeExceeded", "com.microsoft:argument-error", "com.microsoft:argument-out-of-range")
+"""Conditions of an event that no second try can deliver, as the client spells them in its message."""
+
+
 class EventHub:
     """Sends batches to Event Hubs, all of one sensor to one partition, in order."""
 
@@ -156,7 +160,9 @@ class EventHub:
                 raise Refused(f"larger than the hub takes: {error}"[:200]) from error
             producer.send_batch(batch, timeout=self._timeout_s)
         except EventDataSendError as error:
-            raise Refused(str(error)[:200]) from error
+            # Also what passes comes as this error: a busy namespace refuses single sends (`com.microsoft:server-busy`).
+            kind = Refused if any(condition in str(error) for condition in _NEVER) else Failed
+            raise kind(str(error)[:200]) from error
         except (EventHubError, OSError, TimeoutError) as error:
             self.close()
             raise Failed(f"{type(error).__name__}: {error}"[:200]) from error

@@ -15,7 +15,7 @@ from seawall.domain.errors import ConfigError, Denied
 from seawall_sensor.deliver import Delivery
 from seawall_sensor.enrol import Enrolment
 from seawall_sensor.spool import Spool
-from seawall_sensor.transports import EventHub, EventHubSettings, Failed, Https
+from seawall_sensor.transports import EventHub, EventHubSettings, Failed, Https, Refused
 
 from tests.detection.runtime_events import ran
 from tests.support.event_hubs import Broker, Hub
@@ -304,7 +304,7 @@ def test_event_hubs(tmp_path, receiver, enrolment):
             max_backoff_s=0.05,
             max_records=20,
         )
-        broker.fail_next("com.microsoft:server-busy")
+        broker.fail_next(*["com.microsoft:server-busy"] * 12)  # more than the client itself tries
         delivery.send(events(60))
         end = time.monotonic() + 15
         while delivery.figures.delivered < 60 and time.monotonic() < end:
@@ -312,3 +312,23 @@ def test_event_hubs(tmp_path, receiver, enrolment):
         delivery.close()
         assert delivery.figures.delivered == 60, delivery.figures
         assert delivery.figures.batches >= 3
+        assert delivery.figures.failures >= 2, "busy answers reached our own retry"
+        assert broker.faults == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "error"),
+    [
+        ("com.microsoft:server-busy", Failed),
+        ("amqp:internal-error", Failed),
+        ("amqp:link:message-size-exceeded", Refused),
+    ],
+)
+def test_only_what_can_never_be_sent_is_refused(condition: str, error: type[Exception]):
+    with Broker(Hub("sensor", partitions=1)) as broker:
+        transport = EventHub(EventHubSettings("sensor", broker.connection_string("sensor")), timeout_s=5)
+        transport.send(b"connects", "s")
+        broker.fail_next(*[condition] * 3)
+        with pytest.raises(error):
+            transport.send(b"x", "s")
+        transport.close()

@@ -94,6 +94,27 @@ def test_a_full_batch_goes_out_and_the_rest_follows(
     assert sorted(json.loads(raw)["data"]["seq"] for raw in hub.bodies()) == list(range(1, 8))
 
 
+def test_a_busy_hub_is_tried_again_by_the_outbox(
+    broker: Broker, hub: Hub, target: HubPublisher, outbox: SqlOutbox, clock: TestClock
+) -> None:
+    """The client gives up first: what it could not send stays in the outbox, in order, and arrives once."""
+    deliver(target, outbox, clock, [incident(1, seq=1)])
+    broker.fail_next(*["com.microsoft:server-busy"] * 8)
+    reports = [deliver(target, outbox, clock, [incident(1, seq=2), incident(1, seq=3)])]
+    assert reports[0].retried >= 2, "busy answers reach our own retry"
+    assert reports[0].done == 0
+    while outbox.pending():
+        clock.advance(seconds=900)
+        reports.append(deliver(target, outbox, clock))
+        assert len(reports) < 20
+    assert broker.faults == []
+    assert sum(report.poisoned for report in reports) == 0
+    sequence = [
+        json.loads(body)["data"]["seq"] for body in hub.bodies() if json.loads(body)["data"]["kind"] == "incident"
+    ]
+    assert sequence == [1, 2, 3]
+
+
 def test_a_refused_identity_is_named(broker: Broker, outbox: SqlOutbox, clock: TestClock) -> None:
     text = broker.connection_string("forwarded", key="d3Jvbmc=")
     target = publisher(Settings(hub={"namespace": "hub", "source": "s", "connection_string": text}), outbox, clock)
