@@ -32,7 +32,7 @@ from tests.support.server import RunningServer
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 NOT_RESULTS = {
     "updated_at", "scanned_at", "assessed_at", "created_at", "expires_at", "due_at", "received_at", "last_seen_at",
-    "settled_at", "attempts", "units", "state",
+    "settled_at", "attempts", "units", "state", "valid_from", "valid_to", "last_seen", "taken_at", "seen_at",
 }  # fmt: skip
 """Columns that say when and how often something was done, not what came out."""
 

@@ -11,6 +11,7 @@ from seawall.domain.alerts import Alert, Entity, Incident
 from seawall.domain.findings import ImageReport
 from seawall.domain.posture import Assessment, Status
 from seawall.domain.severity import Severity
+from seawall.ports.assets import AssetStore
 from seawall.ports.baselines import BaselineStore
 from seawall.ports.correlation import Carry
 from seawall.ports.inventory_index import InventoryIndex
@@ -211,6 +212,8 @@ class Store(Protocol):
     def assessments(self) -> AssessmentStore: ...
     @property
     def sensors(self) -> SensorStore: ...
+    @property
+    def assets(self) -> AssetStore: ...
     @property
     def running(self) -> RunningStore: ...
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from seawall.adapters.sql.alerts import SqlAlerts
 from seawall.adapters.sql.assessments import SqlAssessments
+from seawall.adapters.sql.assets import SqlAssets
 from seawall.adapters.sql.baselines import SqlBaselines
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.identity import password_source
@@ -33,6 +34,7 @@ class SqlStore:
         self.baselines = SqlBaselines(self.database)
         self.assessments = SqlAssessments(self.database)
         self.sensors = SqlSensors(self.database)
+        self.assets = SqlAssets(self.database)
         self.running = SqlRunning(self.database)
         self.outbox = SqlOutbox(self.database)
         self.poison = SqlPoison(self.database)
