@@ -172,6 +172,18 @@ def test_aws_module_applies_with_queues_targets_and_narrow_roles(applied: dict[s
     targets = events.list_targets_by_rule(Rule="seawall-pushes")["Targets"]
     assert [target["Arn"].rsplit(":", 1)[1] for target in targets] == ["seawall-pushes"]
     sqs = client("sqs", moto)
+    # moto invokes a mapped function while a message is sent, in Docker, and answers 500 where there is none.
+    lambdas = client("lambda", moto)
+    for mapping in lambdas.list_event_source_mappings()["EventSourceMappings"]:
+        lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    pushed = {"action-type": "PUSH", "result": "SUCCESS", "repository-name": "shop/api", "image-digest": "sha256:1"}
+    for detail in (pushed, pushed | {"action-type": "DELETE"}):
+        entry = {"Source": "aws.ecr", "DetailType": "ECR Image Action", "Detail": json.dumps(detail)}
+        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+    url = applied["queues"]["value"]["pushes"]
+    here = moto + "/" + "/".join(url.rsplit("/", 2)[1:])
+    (message,) = sqs.receive_message(QueueUrl=here, MaxNumberOfMessages=10)["Messages"]
+    assert json.loads(message["Body"])["detail"] == pushed
     for name, url in applied["queues"]["value"].items():
         here = moto + "/" + "/".join(url.rsplit("/", 2)[1:])
         found = sqs.get_queue_attributes(QueueUrl=here, AttributeNames=["All"])["Attributes"]
