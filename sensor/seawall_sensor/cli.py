@@ -114,6 +114,9 @@ def run(
     check_files: Annotated[
         bool, typer.Option("--check-files/--no-check-files", help="hashes and YARA rules over new programs")
     ] = True,
+    inventory: Annotated[
+        bool, typer.Option("--inventory/--no-inventory", help="containers and which of their packages are in use")
+    ] = True,
     all_hooks: Annotated[bool, typer.Option("--all-hooks", help="also hooks that no analytic needs (forks)")] = False,
     cluster: Annotated[str, typer.Option(envvar="SEAWALL_CLUSTER", help="cluster that the node belongs to")] = "",
     node: Annotated[str, typer.Option(envvar="SEAWALL_NODE", help="name of the node; the host name by default")] = "",
@@ -188,6 +191,7 @@ def run(
             deliver_all=deliver == "events" or not detect,
             detect=detect,
             check_files=check_files,
+            inventory=inventory,
             all_hooks=all_hooks,
             cluster=cluster,
             node=node,

@@ -76,6 +76,8 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     complete: bool = False
     announced: bool = False
+    sandbox: bool = False
+    """The pod's own container, which only holds its namespaces."""
     gone: bool = False
     asked: int = 0
     exit_code: int = -1
@@ -103,11 +105,10 @@ class ContainerIndex:
         self._by_namespace: dict[int, Container | None] = {}
         self.by_id: OrderedDict[str, Container] = OrderedDict()
 
-    def running(self) -> int:
-        """Return how many containers run."""
-        return len(
-            {found.context.id for found in list(self._by_cgroup.values()) if found is not None and not found.gone}
-        )
+    def running(self) -> list[Container]:
+        """Return the containers that run; safe in any thread."""
+        found = {each.context.id: each for each in list(self._by_cgroup.values()) if each is not None and not each.gone}
+        return list(found.values())
 
     def scan(self) -> None:
         """Learn the cgroups that are there."""
@@ -338,6 +339,7 @@ class ContainerIndex:
             Mount(str(mount.get("Source", "")), str(target), not mount.get("RW", True))
             for target, mount in (state.get("MountPoints") or {}).items()
         )
+        container.sandbox = labels.get("io.kubernetes.docker.type") == "podsandbox"
         return {
             "name": labels.get("io.kubernetes.container.name") or str(state.get("Name", "")).lstrip("/"),
             "image": settings.get("Image", ""),
@@ -372,6 +374,10 @@ class ContainerIndex:
             for mount in spec.get("mounts") or []
             if mount.get("type") in ("bind", None) or "bind" in str(mount.get("options"))
             if str(mount.get("source", "")).startswith("/")
+        )
+        container.sandbox = "sandbox" in (
+            note("io.kubernetes.cri.container-type"),
+            note("io.kubernetes.cri-o.ContainerType"),
         )
         labels = {}
         with contextlib.suppress(ValueError):

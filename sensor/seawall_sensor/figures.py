@@ -36,7 +36,7 @@ def samples(sensor: Sensor, delivery: Delivery | None) -> Samples:
         "seawall_sensor_hooks_attached": len(sensor.programs.hooks.attached),
         "seawall_sensor_hooks_missing": len(sensor.programs.hooks.missing),
         "seawall_sensor_processes_cached": len(sensor.processes),
-        "seawall_sensor_containers": sensor.containers.running(),
+        "seawall_sensor_containers": len(sensor.containers.running()),
     }
     if delivery is not None:
         figures = delivery.figures

@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Root:
     """The root folder of one process's mount namespace, held open. Use as a context manager."""
 
-    def __init__(self, pid: int, proc: str = "/proc") -> None:
+    def __init__(self, pid: int | str, proc: str = "/proc") -> None:
         """Open it.
 
         Raises:

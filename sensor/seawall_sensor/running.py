@@ -20,6 +20,7 @@ from seawall.domain.runtime_events import ProcessExit
 from seawall_sensor import figures
 from seawall_sensor.check import kinds_of
 from seawall_sensor.host import Host
+from seawall_sensor.inventory import Inventory, root_identity
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options
 from seawall_sensor.output import Alerting, Both, JsonLines, Sink
@@ -45,6 +46,7 @@ class Plan:
     deliver_all: bool
     detect: bool
     check_files: bool
+    inventory: bool
     all_hooks: bool
     cluster: str
     node: str
@@ -71,7 +73,13 @@ def watch(plan: Plan) -> None:
     identity = runtime_analytics_id(rules) if plan.detect else ""
     delivery = plan.receiving.open(host, identity) if plan.receiving is not None else None
     scanner = BackgroundScanner() if plan.check_files else None
-    more: dict[str, Any] = {"on_exec": scanner.take, "later": scanner.results} if scanner is not None else {}
+    inventory = Inventory(host, own_root=root_identity(f"{host.proc}/1/root")) if plan.inventory else None
+    later = [part.results for part in (scanner, inventory) if part is not None]
+    more: dict[str, Any] = {"later": lambda: [event for results in later for event in results()]}
+    if scanner is not None:
+        more["on_exec"] = scanner.take
+    if inventory is not None:
+        more["on_file_used"] = inventory.used
     sensor = Sensor(
         host,
         Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None),
@@ -97,11 +105,14 @@ def watch(plan: Plan) -> None:
                 plan.status_address, partial(figures.samples, sensor, delivery), partial(figures.wrong, sensor)
             )
         sensor.start()
+        if inventory is not None:
+            inventory.start(sensor.containers.running)
         gc.freeze()
         sensor.run()
     finally:
-        if scanner is not None:
-            scanner.close()
+        for part in (scanner, inventory):
+            if part is not None:
+                part.close()
         sensor.close()
         if delivery is not None:
             delivery.close()

@@ -90,6 +90,7 @@ class Sensor:
         later: Callable[[], Sequence[RuntimeEvent]] = tuple,
         facts: Callable[[], dict[str, Any]] = dict,
         unwanted: frozenset[Kind] = frozenset(),
+        on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
     ) -> None:
         """`later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
         that others know."""
@@ -107,7 +108,7 @@ class Sensor:
             self.containers,
             cluster=cluster,
             policy_name=enforcer.policy_name if enforcer is not None else str,
-            on_file_used=self._file_used,
+            on_file_used=on_file_used,
             on_cgroup_gone=enforcer.forget if enforcer is not None else lambda _cgroup: None,
             unwanted=unwanted,
         )
@@ -119,7 +120,6 @@ class Sensor:
         self._rings: tuple[RingBuffer, ...] = ()
         self._lag_ns = 0
         self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
-        self.used: dict[str, tuple[set[str], set[str]]] = {}
 
     def start(self) -> None:
         """Load and attach; then say `ready`.
@@ -337,6 +337,7 @@ class Sensor:
                 cpu_share=round(self.limits.cpu_share, 4),
                 shed=self.status.shed,
                 cpus=self.host.cpus,
+                containers=len(self.containers.running()),
                 **self._facts(),
             )
         )
@@ -346,14 +347,3 @@ class Sensor:
         found = self.programs.maps.get("cgroup_kinds")
         if found is not None:
             found[struct.pack("<Q", cgroup)] = struct.pack("<Q", self._host_mask)
-
-    def _file_used(self, container: Container, path: str, executed: bool) -> None:
-        identity = container.context.id
-        pair = self.used.get(identity)
-        if pair is None:
-            if len(self.used) > 1024:
-                self.used.pop(next(iter(self.used)))
-            pair = self.used[identity] = (set(), set())
-        paths = pair[0 if executed else 1]
-        if len(paths) < 8192:
-            paths.add(path)

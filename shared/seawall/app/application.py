@@ -313,12 +313,14 @@ class Application:
         return replace(raised, details={"muted": muted} if muted else {})
 
     def ingest_sensor(self, body: bytes, received_at: datetime | None = None) -> Outcome:
-        """Take a sensor batch: what it holds, what is missing, the alerts of it."""
+        """Take a sensor batch: what it holds, what is missing, what runs on the node, the alerts of it."""
+        from seawall.app.ingest_running import keep_running
         from seawall.app.ingest_sensor import ingest_sensor
 
         raised: list[Outcome] = []
 
-        def keep(_batch: Any, alerts: Sequence[Alert]) -> None:
+        def keep(batch: Any, alerts: Sequence[Alert]) -> None:
+            keep_running(self.store.running, batch.events, now)
             raised.append(self._raised(alerts))
 
         now = self._now()
