@@ -156,11 +156,12 @@ class Inventory:
                 by_container.setdefault(container.context.id, []).append((path, executed))
         for identity, files in by_container.items():
             use = self._uses[identity]
-            root = self._root_of(use.container)
-            if root is None:
+            found = self._root_of(use.container)
+            if found is None:
                 continue
+            pid, root = found
             with root:
-                owners = self._owners_of(use.container, root)
+                owners = self._owners_of(self._image_key(use.container, pid), root)
                 for path, executed in files:
                     self._note(use, path, executed, owners.of(path, root))
 
@@ -175,20 +176,28 @@ class Inventory:
                 use.packages.add(name)
                 use.news = True
 
-    def _root_of(self, container: Container) -> Root | None:
+    def _root_of(self, container: Container) -> tuple[int, Root] | None:
         for pid in self._pids(container)[:8]:
             try:
                 root = Root(pid, self._host.proc)
             except OSError:
                 continue
             if self._own_root is None or root.identity() != self._own_root:
-                return root
+                return pid, root
             with root:
                 pass
         return None
 
-    def _owners_of(self, container: Container, root: Root) -> Owners:
-        key = _image_key(container)
+    def _image_key(self, container: Container, pid: int) -> str:
+        """What containers of one image have in common: its digest, else the lower layers of their root."""
+        if container.context.image_digest:
+            return container.context.image_digest
+        for line in read_text(f"{self._host.proc}/{pid}/mountinfo").splitlines():
+            if " / / " in line and "lowerdir=" in line:
+                return line.partition("lowerdir=")[2].partition(",")[0]
+        return container.context.id
+
+    def _owners_of(self, key: str, root: Root) -> Owners:
         found = self._owners.get(key)
         if found is None:
             found = self._owners[key] = Owners(root)
@@ -205,16 +214,6 @@ def root_identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _image_key(container: Container) -> str:
-    """What containers of one image have in common: its digest, else the lower layers of their root."""
-    if container.context.image_digest:
-        return container.context.image_digest
-    for line in container.mountinfo.splitlines():
-        if " / / " in line and "lowerdir=" in line:
-            return line.partition("lowerdir=")[2].partition(",")[0]
-    return container.context.id
 
 
 def _said(use: _Use) -> ContainerInUse:
