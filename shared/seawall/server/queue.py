@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 12
 """Tries of a job: with doubling pauses from one second, about an hour."""
+POLL_S = 0.5
+"""How often each queue is asked for work. Each asking costs some milliseconds of a core, whether there is work or not."""
 UNFINISHED = ("ENQUEUED", "PENDING", "DELAYED")
 FINISHED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 KEEP_FINISHED = timedelta(days=1)
@@ -89,7 +91,7 @@ class DurableQueue:
                 "application_version": "1",  # jobs outlive upgrades: their form is (job, key, body) for good
                 "executor_id": "local",
                 "log_level": "ERROR",
-                "notification_listener_polling_interval_sec": 0.2,
+                "notification_listener_polling_interval_sec": 5.0,  # nothing here waits for notifications
                 "scheduler_polling_interval_sec": 5.0,
             }
         )
@@ -97,7 +99,7 @@ class DurableQueue:
         DBOS.launch()
         for job in self._jobs.values():
             self._queues[job.id] = DBOS.register_queue(
-                job.id, worker_concurrency=job.workers, polling_interval_sec=0.1, on_conflict="always_update"
+                job.id, worker_concurrency=job.workers, polling_interval_sec=POLL_S, on_conflict="always_update"
             )
         for known in DBOS.list_schedules():
             DBOS.delete_schedule(known["schedule_name"])
