@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -18,6 +19,12 @@ EXIT_ERROR = 2
 """Any error: bad input, bad settings, a service that failed."""
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seawall {version('seawall')}")
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     """Return the whole command line."""
     root = typer.Typer(
@@ -27,6 +34,15 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+
+    @root.callback()
+    def options(
+        show_version: Annotated[
+            bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None:
+        pass
+
     for command in collect("seawall.cli.commands", Command):
         root.add_typer(
             command.app,
@@ -50,7 +66,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 
 

@@ -41,7 +41,10 @@ def scan(
         ),
     ] = "",
     platform: Annotated[
-        str, typer.Option("--platform", help="os/architecture[/variant] of a multi-platform image, or all.")
+        str,
+        typer.Option(
+            "--platform", help="os/architecture or os/architecture/variant of a multi-platform image, or all."
+        ),
     ] = "",
     database: Annotated[Path | None, typer.Option("--db", help="The advisory file; default: as in settings.")] = None,
     ignore_file: Annotated[
