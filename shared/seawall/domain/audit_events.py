@@ -293,7 +293,7 @@ class CloudActivity(msgspec.Struct, gc=False, omit_defaults=True):
     provider: str
     """azure, aws or gcp."""
     operation: str
-    """As the provider spells it, lower case, e.g. `eks.amazonaws.com:createaccessentry`,
+    """As the provider spells it, lower case, e.g. `eks:createaccessentry`,
     `microsoft.containerservice/managedclusters/write`, `google.container.v1.clustermanager.updatecluster`."""
     time: datetime | None = None
     actor: str = ""

@@ -52,15 +52,17 @@ def show(
     analytic: Annotated[str, typer.Argument(help="Id of the analytic, such as AU-0001.")],
     output: Annotated[OutputFormat, typer.Option("--format", "-f", help="json for machines.")] = OutputFormat.TABLE,
 ) -> None:
-    """Explain one analytic: what it means, what it needs, harmless causes, how to investigate and respond."""
+    """Explain one analytic: what it means, what it needs, harmless causes, how to investigate and respond, examples."""
     from seawall.app.detect import load_rules
+    from seawall.detection.examples import examples
 
     rule = next((rule for rule in load_rules() if rule.id.lower() == analytic.lower()), None)
     if rule is None:
         raise NotFound(f"there is no analytic {analytic}", hint="see seawall analytics list")
     document = _document(rule)
+    found = examples().get(rule.id)
     if output is OutputFormat.JSON:
-        typer.echo(json.dumps(document, indent=2))
+        typer.echo(json.dumps(document | ({"examples": found} if found else {}), indent=2, ensure_ascii=False))
         return
     for name, value in document.items():
         lines = (
@@ -70,7 +72,12 @@ def show(
             if isinstance(value, dict)
             else [value]
         )
-        typer.echo(f"{name.replace('_', ' ')}: " + "\n    ".join(str(line) for line in lines))
+        if lines and lines != [""]:
+            typer.echo(f"{name.replace('_', ' ')}: " + "\n    ".join(str(line) for line in lines))
+    for verdict, example in (("raises it", found["raises"]), ("does not", found["quiet"])) if found else ():
+        typer.echo(f"{verdict}: {example.get('words', '')}".rstrip())
+        for event in example["events"]:
+            typer.echo(f"    {json.dumps(event, ensure_ascii=False)}")
 
 
 @app.command()

@@ -83,7 +83,7 @@ def scope_of(event: Any) -> str:
 def features_of(event: Any) -> tuple[Feature, ...]:
     """Return every feature of the event; of one that is refused, failed or of no learnable identity, none."""
     if isinstance(event, AuditEvent):
-        return tuple(_audit(event)) if learnable(event) else ()
+        return tuple(_audit(event)) if learnable(event) else _of_node(event)
     if isinstance(event, CloudActivity):
         return tuple(_cloud(event)) if event.actor and event.outcome == "allowed" else ()
     if isinstance(event, RegistryEvent):
@@ -101,6 +101,14 @@ def learnable(event: AuditEvent) -> bool:
     if not actor or event.stage == "RequestReceived" or event.code >= 400 or actor in SHARED_IDENTITIES:
         return False
     return not actor.startswith("system:") or actor.startswith("system:serviceaccount:")
+
+
+def _of_node(event: AuditEvent) -> tuple[Feature, ...]:
+    """Return what a kubelet's call teaches: the static pods that run on nodes, nothing of its own."""
+    if event.verb != "create" or event.resource != "pods" or not event.actor.startswith("system:node:"):
+        return ()
+    static = mirror_pod(event) if event.stage != "RequestReceived" and event.code < 400 else ""
+    return (Feature("static-pod", EVERYBODY, static),) if static else ()
 
 
 def has_details(event: AuditEvent) -> bool:

@@ -20,9 +20,10 @@ CREDENTIAL_OPERATIONS = (
     "microsoft.containerservice/managedclusters/listclusterusercredential/action",
     "microsoft.containerservice/managedclusters/listclusteradmincredential/action",
     "microsoft.containerservice/managedclusters/accessprofiles/listcredential/action",
-    "eks.amazonaws.com:describecluster",
-    "eks.amazonaws.com:accesskubernetesapi",
+    "eks:describecluster",
+    "eks:accesskubernetesapi",
     "google.container.v1.clustermanager.getcluster",
+    "google.container.v1beta1.clustermanager.getcluster",
 )
 """Operations by which a client learns how to log in to a cluster."""
 _ADMIN = "microsoft.containerservice/managedclusters/listclusteradmincredential/action"
