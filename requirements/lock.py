@@ -23,13 +23,14 @@ APPS = {
     "azure-sync": ["azure", "defender-sync", "telemetry"],
     "aws": ["aws", "telemetry"],
     "gcp": ["gcp", "telemetry"],
+    "server": ["server", "azure", "aws", "gcp", "reports", "telemetry"],
 }
-"""Function app: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
+"""Function app, or the server's image: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
 EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "telemetry", "dev"]
 
 
 def main() -> int:
-    """Write `dev.lock` (every extra), `uv.lock` (the installer itself) and one lock per function app, of the same versions."""
+    """Write `dev.lock` (every extra), `uv.lock` (the installer itself), `checkov.lock` (kept apart) and one lock per function app, of the same versions."""
     uv = str(Path(sys.executable).parent / "uv")
     extras = [word for extra in EXTRAS for word in ("--extra", extra)]
     project = str(HERE.parent / "pyproject.toml")
@@ -47,6 +48,7 @@ def main() -> int:
     for arguments in (
         [project, *extras, "-o", str(HERE / "dev.lock")],
         [str(HERE / "uv.in"), "-o", str(HERE / "uv.lock")],
+        [str(HERE / "checkov.in"), "-o", str(HERE / "checkov.lock")],
         *apps,
     ):
         subprocess.run([uv, "pip", "compile", *COMMON, *arguments, *sys.argv[1:]], check=True)  # noqa: S603

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import helm, terraform
+from tests.support import checkov, helm, terraform
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -71,6 +71,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: bool(helm.path()),
         "python -m tests.support.helm",
     ),
+    "checkov": (lambda: bool(checkov.path()), "python -m tests.support.checkov"),
     "kusto": (_kusto, "npm ci --prefix tests/support/npm"),
     "terraform": (
         lambda: shutil.which("terraform") is not None,

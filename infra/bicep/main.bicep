@@ -318,6 +318,9 @@ var common = {
   SEAWALL_SENTINEL__ENDPOINT: monitoring.outputs.ingestionEndpoint
   SEAWALL_SENTINEL__RULE_ID: monitoring.outputs.ruleImmutableId
   SEAWALL_SIGNING_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[0].name}'
+  SEAWALL_ATTACH_ATTESTATIONS: string(attachAttestations)
+  // Pushes that nobody announced are found by listing these.
+  SEAWALL_REGISTRIES: string(toObject(registryIds, id => '${toLower(last(split(id, '/')))}.azurecr.io', id => { reconcile: true }))
   SEAWALL_SENSOR_AUTHORITY_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[1].name}'
   SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES: '10'
   SEAWALL_API_TOKEN: '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/api-token)'

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from seawall.adapters.azure.tables import document
 from seawall.adapters.job_queues import NAMES
-from seawall.settings import Settings
+
+from tests.support import settings_of
 
 ROOT = Path(__file__).parents[2]
 INVENTORY: dict[str, Any] = json.loads((ROOT / "infra/inventory.json").read_text())
@@ -62,11 +63,7 @@ def test_queues_are_those_that_the_code_writes_with_their_poison_queues() -> Non
 def test_settings_are_settings() -> None:
     names = {*INVENTORY["commonSettings"], *(name for app in APPS.values() for name in app["settings"])}
     for name in (item for item in names if item.startswith("SEAWALL_") and item != "SEAWALL_FUNCTIONS"):
-        first, *rest = name.removeprefix("SEAWALL_").lower().split("__")
-        field = Settings.model_fields[first]
-        for part in rest:
-            kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            field = next(kind for kind in kinds if hasattr(kind, "model_fields")).model_fields[part]
+        settings_of.check(name)
 
 
 def test_grants_name_known_apps_roles_and_things_and_the_call_they_are_for() -> None:

@@ -67,6 +67,7 @@ resource host 'Microsoft.Storage/storageAccounts@2025-01-01' = {
 
   resource blobs 'blobServices' = {
     name: 'default'
+    properties: { deleteRetentionPolicy: { enabled: true, days: 7 } }
 
     resource packages 'containers' = {
       name: 'packages'

@@ -57,7 +57,7 @@ resource key 'Microsoft.KeyVault/vaults/keys@2024-11-01' = [for item in inventor
 resource secret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [for item in inventory.secrets: {
   parent: vault
   name: item
-  properties: { value: item == 'api-token' ? apiToken : webhookSecret }
+  properties: { value: item == 'api-token' ? apiToken : webhookSecret, contentType: 'text/plain' }
 }]
 
 resource mayUseKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for grant in keyGrants: {

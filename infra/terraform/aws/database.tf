@@ -40,6 +40,29 @@ resource "aws_db_subnet_group" "store" {
   tags        = local.tags
 }
 
+# Slow statements are logged, and plain-text connections refused.
+resource "aws_db_parameter_group" "store" {
+  count       = var.store_url == null ? 1 : 0
+  name_prefix = local.prefix
+  family      = "postgres16"
+  description = "Seawall store"
+  tags        = local.tags
+  parameter {
+    name  = "rds.force_ssl"
+    value = "1"
+  }
+  dynamic "parameter" {
+    for_each = { log_min_duration_statement = "1000", log_statement = "ddl", log_lock_waits = "1" }
+    content {
+      name  = parameter.key
+      value = parameter.value
+    }
+  }
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
 resource "aws_db_instance" "store" {
   count                               = var.store_url == null ? 1 : 0
   identifier_prefix                   = local.prefix
@@ -65,6 +88,10 @@ resource "aws_db_instance" "store" {
   final_snapshot_identifier           = var.database.deletion_protection ? "${var.name}-final" : null
   auto_minor_version_upgrade          = true
   copy_tags_to_snapshot               = true
+  enabled_cloudwatch_logs_exports     = ["postgresql", "upgrade"]
+  performance_insights_enabled        = true
+  performance_insights_kms_key_id     = aws_kms_key.data.arn
+  parameter_group_name                = aws_db_parameter_group.store[0].name
   tags                                = local.tags
 
   lifecycle {

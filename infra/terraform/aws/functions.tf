@@ -18,15 +18,17 @@ locals {
 
   environment = merge(
     {
-      SEAWALL_DATA_DIR             = "/tmp/seawall"
-      SEAWALL_LOG_FORMAT           = "json"
-      SEAWALL_STORE_URL            = local.store
-      SEAWALL_STORE_IDENTITY       = var.store_url == null ? "aws" : ""
-      SEAWALL_BLOB_URL             = "s3://${aws_s3_bucket.data.id}/"
-      SEAWALL_JOB_QUEUE__SERVICE   = "sqs"
-      SEAWALL_JOB_QUEUE__ENDPOINT  = local.queue_base
-      SEAWALL_JOB_QUEUE__PREFIX    = local.prefix
-      SEAWALL_ATTACH_ATTESTATIONS  = tostring(var.attach_attestations)
+      SEAWALL_DATA_DIR            = "/tmp/seawall"
+      SEAWALL_LOG_FORMAT          = "json"
+      SEAWALL_STORE_URL           = local.store
+      SEAWALL_STORE_IDENTITY      = var.store_url == null ? "aws" : ""
+      SEAWALL_BLOB_URL            = "s3://${aws_s3_bucket.data.id}/"
+      SEAWALL_JOB_QUEUE__SERVICE  = "sqs"
+      SEAWALL_JOB_QUEUE__ENDPOINT = local.queue_base
+      SEAWALL_JOB_QUEUE__PREFIX   = local.prefix
+      SEAWALL_ATTACH_ATTESTATIONS = tostring(var.attach_attestations)
+      # Pushes that nobody announced are found by listing this account's registry.
+      SEAWALL_REGISTRIES           = jsonencode({ "${local.account}.dkr.ecr.${local.region}.amazonaws.com" = { reconcile = true } })
       SEAWALL_SIGNING_KEY          = "awskms:///${aws_kms_key.signing["findings"].arn}"
       SEAWALL_SENSOR_AUTHORITY_KEY = "awskms:///${aws_kms_key.signing["sensors"].arn}"
     },
@@ -52,7 +54,7 @@ resource "aws_cloudwatch_log_group" "function" {
   for_each          = local.functions
   name              = "/aws/lambda/${local.prefix}${each.key}"
   retention_in_days = var.log_retention_days
-  kms_key_id        = null
+  kms_key_id        = aws_kms_key.data.arn
   tags              = local.tags
 }
 

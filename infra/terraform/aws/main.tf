@@ -32,18 +32,33 @@ data "aws_iam_policy_document" "data_key" {
     }
   }
   statement {
-    # EventBridge writes encrypted messages; CloudWatch Logs encrypted records.
-    sid       = "Services"
+    # EventBridge writes encrypted messages.
+    sid       = "Events"
     actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
     resources = ["*"]
     principals {
       type        = "Service"
-      identifiers = ["events.amazonaws.com", "logs.${local.region}.amazonaws.com"]
+      identifiers = ["events.amazonaws.com"]
     }
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account]
+    }
+  }
+  statement {
+    # CloudWatch Logs encrypts the functions' logs; it names the log group in the encryption context.
+    sid       = "Logs"
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"]
+    resources = ["*"]
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${local.region}.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["arn:${data.aws_partition.this.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${local.prefix}*"]
     }
   }
 }

@@ -33,10 +33,13 @@ locals {
     SEAWALL_SENTINEL__ENDPOINT                = azurerm_monitor_data_collection_endpoint.this.logs_ingestion_endpoint
     SEAWALL_SENTINEL__RULE_ID                 = azurerm_monitor_data_collection_rule.this.immutable_id
     SEAWALL_SIGNING_KEY                       = "azurekms://${azurerm_key_vault.this.name}.vault.azure.net/findings"
-    SEAWALL_SENSOR_AUTHORITY_KEY              = "azurekms://${azurerm_key_vault.this.name}.vault.azure.net/sensors"
-    SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES    = "10"
-    SEAWALL_API_TOKEN                         = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/api-token)"
-    SEAWALL_WEBHOOK_SECRET                    = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/webhook-secret)"
+    SEAWALL_ATTACH_ATTESTATIONS               = tostring(var.attach_attestations)
+    # Pushes that nobody announced are found by listing these.
+    SEAWALL_REGISTRIES                     = jsonencode({ for name in keys(var.registries) : "${lower(name)}.azurecr.io" => { reconcile = true } })
+    SEAWALL_SENSOR_AUTHORITY_KEY           = "azurekms://${azurerm_key_vault.this.name}.vault.azure.net/sensors"
+    SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES = "10"
+    SEAWALL_API_TOKEN                      = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/api-token)"
+    SEAWALL_WEBHOOK_SECRET                 = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/webhook-secret)"
   } }
 }
 
@@ -55,6 +58,11 @@ resource "azurerm_storage_account" "host" {
   https_traffic_only_enabled       = true
   min_tls_version                  = "TLS1_2"
   tags                             = var.tags
+  blob_properties {
+    delete_retention_policy {
+      days = 7
+    }
+  }
 }
 
 resource "azurerm_storage_container" "packages" {

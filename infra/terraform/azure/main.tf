@@ -250,6 +250,7 @@ resource "azurerm_key_vault_secret" "this" {
   name         = each.key
   key_vault_id = azurerm_key_vault.this.id
   value        = var.secrets[each.key]
+  content_type = "text/plain"
   depends_on   = [azurerm_role_assignment.terraform]
 }
 

@@ -35,8 +35,8 @@ resource "azurerm_policy_definition" "sensor" {
     sensorValues  = { type = "Object", metadata = { displayName = "Values", description = "Variables of infra/flux/sensor." } }
   })
   policy_rule = jsonencode({
-    if = { field = "type", equals = each.value.type }
-    then = {
+    "if" = { field = "type", equals = each.value.type }
+    "then" = {
       effect = "[parameters('effect')]"
       details = {
         type            = "Microsoft.KubernetesConfiguration/fluxConfigurations"
@@ -44,7 +44,7 @@ resource "azurerm_policy_definition" "sensor" {
         evaluationDelay = "AfterProvisioning"
         existenceCondition = {
           allOf = [
-            { field = "Microsoft.KubernetesConfiguration/fluxConfigurations/complianceState", in = ["Compliant", "Pending"] },
+            { field = "Microsoft.KubernetesConfiguration/fluxConfigurations/complianceState", "in" = ["Compliant", "Pending"] },
             { field = "Microsoft.KubernetesConfiguration/fluxConfigurations/gitRepository.repositoryRef.tag", equals = "[parameters('repositoryTag')]" },
           ]
         }

@@ -11,9 +11,12 @@ resource "google_sql_database_instance" "store" {
     disk_size         = var.database.storage_gb
     disk_autoresize   = true
     availability_type = var.database.high_availability ? "REGIONAL" : "ZONAL"
-    database_flags {
-      name  = "cloudsql.iam_authentication"
-      value = "on"
+    dynamic "database_flags" {
+      for_each = merge({ "cloudsql.iam_authentication" = "on" }, { for event in ["checkpoints", "connections", "disconnections", "lock_waits"] : "log_${event}" => "on" })
+      content {
+        name  = database_flags.key
+        value = database_flags.value
+      }
     }
     ip_configuration {
       ipv4_enabled    = false

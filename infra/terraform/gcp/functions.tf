@@ -15,13 +15,16 @@ locals {
   store = var.store_url != null ? var.store_url : "postgresql+psycopg://%s@${google_sql_database_instance.store[0].private_ip_address}:5432/seawall?sslmode=require"
   environment = merge(
     {
-      SEAWALL_DATA_DIR             = "/tmp/seawall"
-      SEAWALL_LOG_FORMAT           = "json"
-      SEAWALL_STORE_IDENTITY       = var.store_url == null ? "gcp" : ""
-      SEAWALL_BLOB_URL             = "gs://${google_storage_bucket.data.name}/"
-      SEAWALL_JOB_QUEUE__SERVICE   = "pubsub"
-      SEAWALL_JOB_QUEUE__ENDPOINT  = "projects/${var.project}"
-      SEAWALL_JOB_QUEUE__PREFIX    = local.prefix
+      SEAWALL_DATA_DIR            = "/tmp/seawall"
+      SEAWALL_LOG_FORMAT          = "json"
+      SEAWALL_STORE_IDENTITY      = var.store_url == null ? "gcp" : ""
+      SEAWALL_BLOB_URL            = "gs://${google_storage_bucket.data.name}/"
+      SEAWALL_JOB_QUEUE__SERVICE  = "pubsub"
+      SEAWALL_JOB_QUEUE__ENDPOINT = "projects/${var.project}"
+      SEAWALL_JOB_QUEUE__PREFIX   = local.prefix
+      SEAWALL_ATTACH_ATTESTATIONS = tostring(var.attach_attestations)
+      # Pushes that nobody announced are found by listing these.
+      SEAWALL_REGISTRIES           = jsonencode({ for host in var.registry_hosts : host => { reconcile = true } })
       SEAWALL_SIGNING_KEY          = "gcpkms://${google_kms_crypto_key.signing["findings"].id}"
       SEAWALL_SENSOR_AUTHORITY_KEY = "gcpkms://${google_kms_crypto_key.signing["sensors"].id}"
     },
@@ -131,13 +134,16 @@ resource "google_secret_manager_secret_iam_member" "api" {
   member    = local.account["api"]
 }
 
-# Custom role: what scanning reads of Artifact Registry, and nothing to write.
+# Custom role: what scanning reads of Artifact Registry; with attach_attestations it also uploads referrers.
 resource "google_project_iam_custom_role" "images" {
-  for_each    = var.repository_projects
-  project     = each.key
-  role_id     = replace("${var.name}_images", "-", "_")
-  title       = "Seawall: read images"
-  permissions = ["artifactregistry.repositories.get", "artifactregistry.repositories.list", "artifactregistry.repositories.downloadArtifacts", "artifactregistry.dockerimages.get", "artifactregistry.dockerimages.list"]
+  for_each = var.repository_projects
+  project  = each.key
+  role_id  = replace("${var.name}_images", "-", "_")
+  title    = "Seawall: read images"
+  permissions = concat(
+    ["artifactregistry.repositories.get", "artifactregistry.repositories.list", "artifactregistry.repositories.downloadArtifacts", "artifactregistry.dockerimages.get", "artifactregistry.dockerimages.list"],
+    var.attach_attestations ? ["artifactregistry.repositories.uploadArtifacts"] : [],
+  )
 }
 
 resource "google_project_iam_member" "images" {

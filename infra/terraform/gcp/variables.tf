@@ -68,6 +68,22 @@ variable "repository_projects" {
   default     = []
 }
 
+variable "registry_hosts" {
+  description = "Hosts of registries that are listed every hour for pushes that nobody announced, for example europe-west1-docker.pkg.dev."
+  type        = set(string)
+  default     = []
+  validation {
+    condition     = alltrue([for host in var.registry_hosts : can(regex("^[a-z0-9.-]+(gcr\\.io|pkg\\.dev)$", host))])
+    error_message = "registry_hosts are host names of Artifact Registry or gcr.io."
+  }
+}
+
+variable "attach_attestations" {
+  description = "Attach signed findings to images as referrers; needs the right to upload."
+  type        = bool
+  default     = true
+}
+
 variable "sensor_members" {
   description = "Principals (GKE workload identities) that may publish sensor batches."
   type        = set(string)

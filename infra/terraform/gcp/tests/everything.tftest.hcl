@@ -64,7 +64,7 @@ run "everything" {
     error_message = "a pool lets more than one identity in"
   }
   assert {
-    condition     = alltrue([for role in concat(values(google_project_iam_custom_role.images), values(google_project_iam_custom_role.clusters)) : alltrue([for permission in role.permissions : can(regex("\\.(get|list|downloadArtifacts)$", permission))])])
+    condition     = alltrue([for role in concat(values(google_project_iam_custom_role.images), values(google_project_iam_custom_role.clusters)) : alltrue([for permission in role.permissions : can(regex("\\.(get|list|downloadArtifacts|uploadArtifacts)$", permission))])])
     error_message = "a reader's role can write"
   }
 }
