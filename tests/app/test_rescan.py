@@ -56,10 +56,10 @@ def run(filled, before, after, **more):
 
 def test_affected_names_packages_and_images(filled):
     file = advisories(*NEW)
-    [touched] = affected("CVE-2026-2", advisories=file, index=filled.index, running={"sha256:b": ["shop/api"]})
+    [touched] = affected("CVE-2026-2", advisories=file, index=filled.index)
     assert touched.finding.package == "libssl3"
     assert sorted(touched.digests) == ["sha256:a", "sha256:b"]
-    assert touched.workloads == ("shop/api",)
+    assert touched.workloads == ()
     assert affected("GHSA-1", advisories=file, index=filled.index)[0].digests == ("sha256:a", "sha256:c")
     assert affected("CVE-1999-1", advisories=file, index=filled.index) == []
 

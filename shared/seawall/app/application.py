@@ -459,17 +459,35 @@ class Application:
             self.store.images.save_attestation(record)
 
     def affected(self, name: str) -> dict[str, Any]:
-        """Which stored images have the vulnerability `name`: JSON values for API and console.
+        """Which stored images and running workloads have the vulnerability `name`: JSON values for API and console.
 
         Raises:
             NotFound: no advisory is called so.
         """
         from seawall.app.rescan import affected, document
+        from seawall.app.running_images import running_images
 
         advisories = self._scanning.advisories()
         if not advisories.named(name):
             raise NotFound(f"no advisory is called {name}")
-        return document(name, affected(name, advisories=advisories, index=self.store.index))
+        found = affected(
+            name,
+            advisories=advisories,
+            index=self.store.index,
+            running=lambda digests: running_images(self.store, digests),
+        )
+        return document(name, found)
+
+    def image(self, digest: str) -> ImageReport | None:
+        """The stored report of an image, its findings in the order of their urgency as things run now."""
+        from seawall.app.running_images import prioritised, running_images
+
+        report = self.store.images.report(digest)
+        running = running_images(self.store, (digest,)) if report else None
+        if report is None or running is None or not running.is_known:
+            return report
+        findings = prioritised(report.findings, digest, running, self._scanning.advisories())
+        return replace(report, findings=findings)
 
     def publish(self) -> Any:
         """Offer every due document of the outbox to its destination once."""

@@ -7,10 +7,11 @@ changed advisory names are matched anew, each distinct package once however many
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from seawall.app.running_images import NOTHING_KNOWN, RunningImages, Workload, with_exposure
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Package
 from seawall.ports.advisories import Advisories
@@ -32,7 +33,7 @@ class Touched:
 
     finding: Finding
     digests: tuple[str, ...]
-    workloads: tuple[str, ...] = ()
+    workloads: tuple[Workload, ...] = ()
     """Running workloads of those images, as far as they are known."""
 
 
@@ -55,7 +56,7 @@ def affected(
     *,
     advisories: Advisories,
     index: InventoryIndex,
-    running: Mapping[str, Iterable[str]] | None = None,
+    running: Callable[[Collection[str]], RunningImages] = lambda _digests: NOTHING_KNOWN,
 ) -> list[Touched]:
     """Return every package of every image ever seen that has the vulnerability.
 
@@ -63,7 +64,7 @@ def affected(
         name: a CVE, GHSA or advisory id, or any alias.
         advisories: an open advisory file.
         index: of stored packages.
-        running: workloads by image digest, where that is known.
+        running: what runs of the stored images that it is given.
     """
     keys = {key for advisory in advisories.named(name) for key in advisory.packages}
     hits: dict[int, Finding] = {}
@@ -74,16 +75,26 @@ def affected(
     images: dict[int, list[str]] = {number: [] for number in hits}
     for number, digest in index.images(hits) if hits else ():
         images[number].append(digest)
-    workloads = running or {}
+    runs = running({digest for digests in images.values() for digest in digests}) if hits else NOTHING_KNOWN
     out = [
         Touched(
-            finding,
+            with_exposure(finding, runs.exposure(finding, images[number]), advisories),
             tuple(images[number]),
-            tuple(sorted({workload for digest in images[number] for workload in workloads.get(digest, ())})),
+            runs.workloads(finding, images[number]),
         )
         for number, finding in hits.items()
     ]
-    return sorted(out, key=lambda item: (-len(item.digests), item.finding.purl))
+    return sorted(out, key=lambda item: (-len(item.workloads), -len(item.digests), item.finding.purl))
+
+
+def workloads(touched: Iterable[Touched]) -> list[Workload]:
+    """Every running workload that has the vulnerability, once: in use where one of its packages is."""
+    found: dict[str, Workload] = {}
+    for workload in (workload for item in touched for workload in item.workloads):
+        known = found.get(workload.name)
+        if known is None or workload.in_use or (known.in_use is None and workload.in_use is not None):
+            found[workload.name] = workload
+    return [found[name] for name in sorted(found)]
 
 
 def document(name: str, touched: list[Touched]) -> dict[str, Any]:
@@ -91,6 +102,7 @@ def document(name: str, touched: list[Touched]) -> dict[str, Any]:
     return {
         "vulnerability": name,
         "images": len({digest for item in touched for digest in item.digests}),
+        "workloads": [workload.document() for workload in workloads(touched)],
         "packages": [
             {
                 "purl": item.finding.purl,
@@ -98,8 +110,10 @@ def document(name: str, touched: list[Touched]) -> dict[str, Any]:
                 "fixed_version": item.finding.fixed_version,
                 "severity": item.finding.severity.label,
                 "status": item.finding.status,
+                "priority": item.finding.priority,
+                "priority_reasons": list(item.finding.priority_reasons),
                 "images": list(item.digests),
-                "workloads": list(item.workloads),
+                "workloads": [workload.document() for workload in item.workloads],
             }
             for item in touched
         ],

@@ -53,7 +53,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @pages.get("/images/{digest}")
     def image(digest: str) -> HTMLResponse:
-        report = store.images.report(digest)
+        report = application.image(digest)
         if report is None:
             raise NotFound(f"there is no image {digest}")
         return page("image.html", active="images", image=report, attestation=store.images.attestation(digest))
@@ -67,7 +67,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
     def vulnerability(name: str) -> HTMLResponse:
         found = application.affected(name)
         digests = sorted({digest for package in found["packages"] for digest in package["images"][:PAGE_SIZE]})
-        names = {digest: report.name for digest in digests[:PAGE_SIZE] if (report := store.images.report(digest))}
+        names = store.images.names(digests[:PAGE_SIZE])
         return page("vulnerability.html", active="images", found=found, names=names)
 
     @pages.get("/posture")

@@ -81,6 +81,9 @@ class ImageStore(Protocol):
     def names(self, digests: Sequence[str]) -> dict[str, str]:
         """Names of images by digest; those that are not stored are left out. At most some hundreds at once."""
 
+    def platforms(self, index_digests: Sequence[str]) -> dict[str, list[str]]:
+        """Digests of the stored images that are a platform of these indexes, by index."""
+
     def summaries(self, limit: int = 100, offset: int = 0) -> list[ImageSummary]:
         """Images, most severe findings first."""
 

@@ -58,7 +58,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @api.get("/images/{digest}", tags=["images"], summary="Packages, findings and gaps of one image")
     def image(digest: str) -> Any:
-        report = store.images.report(digest)
+        report = application.image(digest)
         if report is None:
             raise NotFound(f"there is no image {digest}")
         return plain(report) | {"attestation": plain(store.images.attestation(digest))}
@@ -76,7 +76,11 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             raise NotFound(f"no scan of {digest} was asked for")
         return plain(state)
 
-    @api.get("/vulnerabilities/{name}", tags=["images"], summary="Which images ever seen have this vulnerability")
+    @api.get(
+        "/vulnerabilities/{name}",
+        tags=["images"],
+        summary="Which images ever seen, and which running workloads, have this vulnerability",
+    )
     def vulnerability(name: str) -> Any:
         return application.affected(name)
 

@@ -15,6 +15,9 @@ from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.severity import Severity
 from seawall.ports.store import AttestationRecord, ImageSummary, ScanState
 
+_CHUNK = 400
+"""Values in one statement: below the limits of both databases."""
+
 
 class SqlImages:
     """Fulfils `ports.store.ImageStore`."""
@@ -68,6 +71,7 @@ class SqlImages:
             "gaps": len(report.gaps),
             "worst": int(max((item.severity for item in open_findings), default=Severity.UNKNOWN)),
             "document": document,
+            "index_digest": report.index_digest,
         }
         findings = {(item.id, item.purl, item.path): _finding_row(report.digest, item) for item in report.findings}
         with self._db.write() as connection:
@@ -108,6 +112,17 @@ class SqlImages:
         with self._db.read() as connection:
             query = sa.select(image.c.digest, image.c.name).where(image.c.digest.in_(digests))
             return {row.digest: row.name for row in connection.execute(query)}
+
+    def platforms(self, index_digests: Sequence[str]) -> dict[str, list[str]]:
+        """See the port."""
+        found: dict[str, list[str]] = {}
+        with self._db.read() as connection:
+            for start in range(0, len(index_digests), _CHUNK):
+                chunk = [digest for digest in index_digests[start : start + _CHUNK] if digest]
+                query = sa.select(image.c.index_digest, image.c.digest).where(image.c.index_digest.in_(chunk))
+                for row in connection.execute(query.order_by(image.c.digest)):
+                    found.setdefault(row.index_digest, []).append(row.digest)
+        return found
 
     def summaries(self, limit: int = 100, offset: int = 0) -> list[ImageSummary]:
         """See the port."""

@@ -57,6 +57,8 @@ image = sa.Table(
     sa.Column("gaps", sa.Integer, nullable=False),
     sa.Column("worst", sa.SmallInteger, nullable=False),
     sa.Column("document", Document, nullable=False),
+    sa.Column("index_digest", sa.Text, nullable=False, server_default=""),
+    sa.Index("image_by_index", "index_digest"),
 )
 
 finding = sa.Table(
