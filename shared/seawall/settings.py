@@ -151,6 +151,8 @@ class DefenderSyncSettings(Section):
     endpoint: str = "https://graph.microsoft.com/v1.0"
     overlap_minutes: int = Field(default=10, ge=1)
     """How far each run looks back behind the last one."""
+    write_back: bool = False
+    """Also change the portal's incidents when status, classification or owner change here; needs SecurityIncident.ReadWrite.All."""
     ca_file: Path | None = None
 
 

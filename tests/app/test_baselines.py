@@ -68,6 +68,9 @@ def test_while_it_learns_alerts_are_counted_only(tmp_path):
     assert not baseline(outcome)
     assert outcome.details["muted"]["learning"] >= 1
     assert application.store.baselines.muted()["cluster:prod", "BL-0002", "learning"] == 1
+    for _ in range(2):
+        application.detect_audit(body(10, THEFT), "prod")
+    assert application.store.baselines.muted()["cluster:prod", "BL-0002", "learning"] == 1, "a repeat is not counted"
     application.close()
 
 

@@ -238,8 +238,7 @@ def rows(data: Path) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with closing(sqlite3.connect(data / "seawall.sqlite")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        # Alerts that baselines mute while they learn are counted per try: an indicator for people, not a result.
-        for table in sorted(set(tables) - {"outbox_lease", "scan_state", "baseline_muted"}):
+        for table in sorted(set(tables) - {"outbox_lease", "scan_state", "baseline_batch"}):
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in NOT_RESULTS]
             if table == "poison":
                 columns = ["body"]

@@ -8,12 +8,12 @@ blueprint = func.Blueprint()
 
 @blueprint.timer_trigger(schedule="0 */2 * * * *", arg_name="timer", run_on_startup=False)
 def sync_defender(timer: func.TimerRequest, context: func.Context) -> None:
-    """Status, classification and owner of our incidents."""
+    """Status, classification and owner of our incidents; with `write_back` both ways."""
 
     def run() -> None:
         from seawall.adapters.azure.defender_sync import sync
         from seawall.settings import load_settings
 
-        sync(load_settings(), application().store.incidents)
+        sync(load_settings(), application())
 
     traced("sync_defender", context, run)

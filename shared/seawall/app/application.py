@@ -303,7 +303,7 @@ class Application:
         try:
             unusual = baselines.judge(batch.events, alerts, now)
             raised = self._raised([*alerts, *unusual], rejected=batch.rejected.total())
-            muted = baselines.save(now)
+            muted = baselines.save(now, _digest(body, cluster))
             self._note_arrivals(batch.events, now)
         except Exception:
             baselines.drop()
@@ -409,6 +409,21 @@ class Application:
         if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
             raise MalformedEvent("not a list of alerts", where="/data/alerts")
         return self.correlate(ids)
+
+    def decide(
+        self, incident_id: str, *, status: str = "", classification: str = "", owner: str = ""
+    ) -> Incident | None:
+        """Keep an analyst's decision about an incident and publish it; empty texts leave what is there.
+
+        None: there is no such incident.
+        """
+        from seawall.app.publishing import incident_entries
+
+        changed = self.store.incidents.decide(incident_id, status=status, classification=classification, owner=owner)
+        if changed is not None:
+            held = self.store.alerts.get(changed.alert_ids)
+            self.store.outbox.add(incident_entries(self._publishers, changed, held, self._now()))
+        return changed
 
     def take_forwarded(self, event: Mapping[str, Any]) -> int:
         """Add a document that another deployment forwarded to the outbox; return how many entries were new."""

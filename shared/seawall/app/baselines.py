@@ -15,7 +15,7 @@ from seawall.detection.folding import event_hash
 from seawall.domain.alerts import Alert
 from seawall.domain.errors import InputError
 from seawall.domain.severity import Severity
-from seawall.ports.baselines import BaselineStore
+from seawall.ports.baselines import BaselineStore, Muted
 
 REFRESH = timedelta(minutes=5)
 """What other workers learnt, and a reset, are seen at the latest after this."""
@@ -53,16 +53,18 @@ class StoredBaselines:
                 found += process(event, alerted=bool(bad) and event_hash(str(event.id)) in bad, today=today)
         return found
 
-    def save(self, now: datetime) -> dict[str, int]:
-        """Keep what was learnt since the last call; return how many alerts were muted while learning or unconfirmed."""
-        self._store.merge(_packed(self._learner), merged)
+    def save(self, now: datetime, batch: str) -> dict[str, int]:
+        """Keep what was learnt since the last call; return how many alerts were muted while learning or unconfirmed.
+
+        `batch` is the id of what was judged: the same batch again is not counted again.
+        """
         stats = self._learner.stats
         counts: Counter[tuple[str, str, str]] = Counter()
         for reason, by in (("learning", stats.muted), ("unconfirmed", stats.unconfirmed)):
             for (scope, analytic), count in by.items():
                 counts[scope, analytic, reason] += count
             by.clear()
-        self._store.count_muted(counts, now.date())
+        self._store.merge(_packed(self._learner), merged, Muted(batch, now.date(), counts))
         totals: Counter[str] = Counter()
         for (_, _, reason), count in counts.items():
             totals[reason] += count

@@ -20,21 +20,29 @@ class Arrival:
     last_seen: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Alerts of one batch that were not raised: counts by (scope, analytic, reason). `batch` is the batch's id."""
+
+    batch: str
+    day: date
+    counts: Mapping[tuple[str, str, str], int]
+
+
 class BaselineStore(Protocol):
     """Sketches by scope and shard, counts of what was not raised, and when what arrived from which cluster."""
 
     def load(self, scope: str, shard: int) -> bytes | None:
         """What is known of (scope, shard)."""
 
-    def merge(self, changes: Iterable[tuple[str, int, bytes]], merge: Merge) -> None:
-        """Join each (scope, shard, sketch) with what is kept, in one transaction."""
+    def merge(self, changes: Iterable[tuple[str, int, bytes]], merge: Merge, muted: Muted | None = None) -> None:
+        """Join each (scope, shard, sketch) with what is kept and add to the counts of `muted`, in one transaction.
+
+        A batch whose counts were added before adds none: what was learnt of it mutes others, or none, the second time.
+        """
 
     def scopes(self) -> list[str]:
         """Every scope that was learnt from."""
-
-    def count_muted(self, muted: Mapping[tuple[str, str, str], int], day: date) -> None:
-        """Add to the counts of alerts that were not raised, by (scope, analytic, reason). A batch that is handled twice
-        counts twice."""
 
     def muted(self) -> dict[tuple[str, str, str], int]:
         """Those counts, over all days."""

@@ -16,6 +16,7 @@ from seawall.ports.baselines import BaselineStore
 from seawall.ports.correlation import Carry
 from seawall.ports.inventory_index import InventoryIndex
 from seawall.ports.outbox import Outbox
+from seawall.ports.portal import PortalLinks
 from seawall.ports.running import RunningStore
 from seawall.ports.sensors import SensorStore
 
@@ -223,3 +224,5 @@ class Store(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def poison(self) -> PoisonStore: ...
+    @property
+    def portal(self) -> PortalLinks: ...

@@ -128,7 +128,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
         "/incidents/{incident_id}", tags=["detection"], summary="Set status, classification or owner of an incident"
     )
     def decide(incident_id: str, decision: Decision) -> Any:
-        changed = store.incidents.decide(incident_id, **decision.model_dump())
+        changed = application.decide(incident_id, **decision.model_dump())
         if changed is None:
             raise NotFound(f"there is no incident {incident_id}")
         return plain(changed)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Iterable
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
 from seawall.adapters.sql.documents import insert_for
 from seawall.adapters.sql.schema import UtcDateTime, metadata
-from seawall.ports.baselines import Arrival, Merge
+from seawall.ports.baselines import Arrival, Merge, Muted
+
+REMEMBERED = timedelta(days=7)
+"""How long it is known that a batch was counted: longer than any queue keeps it."""
 
 baseline = sa.Table(
     "baseline",
@@ -27,6 +30,12 @@ baseline_muted = sa.Table(
     sa.Column("reason", sa.Text, primary_key=True),
     sa.Column("day", sa.Date, primary_key=True),
     sa.Column("alerts", sa.BigInteger, nullable=False),
+)
+baseline_batch = sa.Table(
+    "baseline_batch",
+    metadata,
+    sa.Column("batch", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, nullable=False, index=True),
 )
 arrival = sa.Table(
     "arrival",
@@ -51,10 +60,10 @@ class SqlBaselines:
             found = connection.scalar(query)
         return None if found is None else bytes(found)
 
-    def merge(self, changes: Iterable[tuple[str, int, bytes]], merge: Merge) -> None:
+    def merge(self, changes: Iterable[tuple[str, int, bytes]], merge: Merge, muted: Muted | None = None) -> None:
         """See the port. Rows are locked in one order, so that workers wait for each other and never in a circle."""
         ordered = sorted((_text(scope), shard, sketch) for scope, shard, sketch in changes)
-        if not ordered:
+        if not ordered and not (muted and muted.counts):
             return
         with self._db.write() as connection:
             for scope, shard, sketch in ordered:
@@ -67,27 +76,29 @@ class SqlBaselines:
                 joined = merge(held, sketch)
                 if joined != held:
                     connection.execute(baseline.update().where(here).values(sketch=joined))
+            if muted and muted.counts:
+                self._count(connection, muted)
+
+    def _count(self, connection: sa.Connection, muted: Muted) -> None:
+        seen = self._insert(baseline_batch).values(batch=muted.batch, day=muted.day).on_conflict_do_nothing()
+        if not connection.execute(seen).rowcount:
+            return
+        connection.execute(baseline_batch.delete().where(baseline_batch.c.day < muted.day - REMEMBERED))
+        for (scope, analytic, reason), alerts in sorted(muted.counts.items()):
+            row = {"scope": _text(scope), "analytic": analytic, "reason": reason, "day": muted.day, "alerts": alerts}
+            connection.execute(
+                self._insert(baseline_muted)
+                .values(row)
+                .on_conflict_do_update(
+                    index_elements=["scope", "analytic", "reason", "day"],
+                    set_={"alerts": baseline_muted.c.alerts + alerts},
+                )
+            )
 
     def scopes(self) -> list[str]:
         """See the port."""
         with self._db.read() as connection:
             return list(connection.scalars(sa.select(baseline.c.scope).distinct().order_by(baseline.c.scope)))
-
-    def count_muted(self, muted: Mapping[tuple[str, str, str], int], day: date) -> None:
-        """See the port."""
-        if not muted:
-            return
-        with self._db.write() as connection:
-            for (scope, analytic, reason), alerts in sorted(muted.items()):
-                row = {"scope": _text(scope), "analytic": analytic, "reason": reason, "day": day, "alerts": alerts}
-                connection.execute(
-                    self._insert(baseline_muted)
-                    .values(row)
-                    .on_conflict_do_update(
-                        index_elements=["scope", "analytic", "reason", "day"],
-                        set_={"alerts": baseline_muted.c.alerts + alerts},
-                    )
-                )
 
     def muted(self) -> dict[tuple[str, str, str], int]:
         """See the port."""

@@ -16,6 +16,7 @@ from seawall.adapters.sql.inventory_index import SqlInventoryIndex
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
+from seawall.adapters.sql.portal import SqlPortalLinks
 from seawall.adapters.sql.running import SqlRunning
 from seawall.adapters.sql.sensors import SqlSensors
 from seawall.settings import Settings
@@ -38,6 +39,7 @@ class SqlStore:
         self.running = SqlRunning(self.database)
         self.outbox = SqlOutbox(self.database)
         self.poison = SqlPoison(self.database)
+        self.portal = SqlPortalLinks(self.database)
 
     def close(self) -> None:
         """Give every connection back."""
