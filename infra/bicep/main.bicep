@@ -128,6 +128,9 @@ param monthlyBudget int = 0
 @description('First day of the month that the budget starts in.')
 param budgetStart string = utcNow('yyyy-MM-01')
 
+@description('Find and judge clusters and registries of the subscription: a custom role that reads their settings.')
+param discover bool = true
+
 @description('Put the sensor on every AKS and Arc cluster of the subscription by Azure Policy; null = leave clusters alone.')
 param sensorPolicy {
   @description('Git repository with the sensor\'s chart.')
@@ -393,6 +396,10 @@ module alerts 'modules/alerts.bicep' = if (!empty(operators)) {
     monthlyBudget: monthlyBudget
     budgetStart: budgetStart
   }
+}
+
+module discovery 'modules/discovery.bicep' = if (discover) {
+  params: { name: name, principalId: identities.posture.principalId }
 }
 
 module policy 'modules/policy.bicep' = if (sensorPolicy != null) {

@@ -16,7 +16,7 @@ from seawall.adapters.azure.tables import TABLES
 from seawall.adapters.job_queues import NAMES
 from seawall.app.application import Application
 
-from tests.support import settings_of, terraform
+from tests.support import discovery, settings_of, terraform
 
 INVENTORY: dict[str, Any] = json.loads((terraform.INFRA / "inventory.json").read_text())
 APPS = {app["name"]: app for app in INVENTORY["apps"]}
@@ -24,6 +24,7 @@ Resource = dict[str, Any]
 # Role assignments beside those of the inventory: by resource name, the role each of them is for.
 BESIDE = {
     "capture": {"Storage Blob Data Contributor"},
+    "discovery": {"discovery"},
     "sender": {"Azure Event Hubs Data Sender"},
     "policy": {"Azure Kubernetes Service Contributor Role", "Kubernetes Extension Contributor"},
     "terraform": {"Key Vault Crypto Officer", "Key Vault Secrets Officer"},
@@ -32,6 +33,7 @@ POLICY_ROLES = {
     "ed7f3fbd-7b88-4dd4-9017-9adb7ce333f8": "Azure Kubernetes Service Contributor Role",
     "85cb6faf-e071-4c9b-8136-154b5a04f717": "Kubernetes Extension Contributor",
 }
+# Roles that are not the inventory's: a custom one of discovery.json has an id that only the cloud knows.
 ROLES = {identifier: name for name, identifier in INVENTORY["roles"].items()} | POLICY_ROLES
 # Kind of thing that is granted on: type and attribute of the resource that the scope is.
 KINDS = {
@@ -104,9 +106,8 @@ def differences(resources: list[Resource]) -> dict[str, Any]:
     beside = defaultdict(set)
     for item in resources:
         if item["type"] == "azurerm_role_assignment" and item["name"] in BESIDE:
-            role = (
-                item["values"]["role_definition_name"] or ROLES[item["values"]["role_definition_id"].rsplit("/", 1)[1]]
-            )
+            identifier = str(item["values"]["role_definition_id"]).rsplit("/", 1)[-1]
+            role = item["values"]["role_definition_name"] or ROLES.get(identifier, "discovery")
             beside[item["name"]].add(role)
     compare("grants beside", dict(beside), BESIDE)
     apps = of(resources, "azurerm_function_app_flex_consumption")
@@ -159,6 +160,26 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Res
 @pytest.mark.real("terraform")
 def test_azure_is_what_the_inventory_says(states: Callable[[str], list[Resource]]) -> None:
     assert differences(states("azure")) == {}
+
+
+def test_discovery_file_is_the_codes_table() -> None:
+    """`python -m tests.support.discovery` writes it."""
+    assert discovery.FILE.read_text() == discovery.document()
+
+
+@pytest.mark.shared
+@pytest.mark.real("terraform")
+def test_discovery_may_read_what_it_reads_and_no_more(states: Callable[[str], list[Resource]]) -> None:
+    rights = json.loads(discovery.FILE.read_text())
+    (role,) = of(states("azure"), "azurerm_role_definition").values()
+    assert sorted(role["permissions"][0]["actions"]) == sorted(rights["azure"])
+    assert not [action for action in rights["azure"] if not action.endswith("/read") and "UserCredential" not in action]
+    for role in of(states("gcp"), "google_project_iam_custom_role", "clusters").values():
+        assert set(rights["gcp"]) <= set(role["permissions"])
+        assert not [
+            item for item in role["permissions"] if item.endswith((".create", ".update", ".delete", "secrets.list"))
+        ]
+    assert not [action for action in rights["aws"] if not re.search(r":(Get|List|Describe)", action)]
 
 
 @pytest.mark.shared

@@ -189,7 +189,9 @@ resource "aws_eks_access_entry" "reader" {
   cluster_name  = each.key
   principal_arn = aws_iam_role.reader.arn
   type          = "STANDARD"
-  tags          = local.tags
+  # Group of the ClusterRole `seawall-discovery`, for roles and bindings, which the view policy leaves out.
+  kubernetes_groups = ["seawall-discovery"]
+  tags              = local.tags
 }
 
 resource "aws_eks_access_policy_association" "reader" {

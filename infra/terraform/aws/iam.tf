@@ -27,13 +27,22 @@ data "aws_iam_policy_document" "account" {
   }
 }
 
+# What discovery reads, with the reading that needs it. These actions know no narrower resource, or list what is not known yet.
 resource "aws_iam_role_policy" "reader" {
-  role = aws_iam_role.reader.id
-  name = "read"
-  policy = jsonencode({ Version = "2012-10-17", Statement = [
-    { Effect = "Allow", Action = ["eks:ListClusters"], Resource = "*" },
-    { Effect = "Allow", Action = ["eks:DescribeCluster", "eks:ListNodegroups", "eks:DescribeNodegroup", "eks:ListAddons", "eks:DescribeAddon", "eks:ListAccessEntries", "eks:DescribeAccessEntry"], Resource = [for name in var.clusters : "arn:${data.aws_partition.this.partition}:eks:${local.region}:${local.account}:*/${name}*"] },
-  ] })
+  role   = aws_iam_role.reader.id
+  name   = "read"
+  policy = jsonencode({ Version = "2012-10-17", Statement = [local.discovery] })
+}
+
+locals {
+  discovery = { Sid = "Discovery", Effect = "Allow", Action = keys(jsondecode(file("${path.module}/../../discovery.json")).aws), Resource = "*" }
+}
+
+resource "aws_iam_role_policy" "discovery" {
+  count  = var.discover ? 1 : 0
+  role   = aws_iam_role.function["tick"].id
+  name   = "discovery"
+  policy = jsonencode({ Version = "2012-10-17", Statement = [local.discovery] })
 }
 
 resource "aws_iam_role" "function" {

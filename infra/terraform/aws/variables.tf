@@ -51,10 +51,20 @@ variable "clusters" {
   description = "Names of EKS clusters whose audit log is judged; their control-plane log type `audit` is on."
   type        = set(string)
   default     = []
+  validation {
+    condition     = alltrue([for name in var.clusters : can(regex("^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$", name))])
+    error_message = "clusters are names, not ARNs."
+  }
 }
 
 variable "access_entries" {
   description = "Give the posture reader a read-only access entry on the clusters (authentication mode API or API_AND_CONFIG_MAP)."
+  type        = bool
+  default     = true
+}
+
+variable "discover" {
+  description = "Find and judge EKS clusters, ECR repositories and ECS tasks of the account: rights that read their settings."
   type        = bool
   default     = true
 }
@@ -95,6 +105,10 @@ variable "repository_arns" {
   description = "ECR repositories that are read, and written to with attach_attestations."
   type        = list(string)
   default     = ["arn:aws:ecr:*:*:repository/*"]
+  validation {
+    condition     = length(var.repository_arns) > 0 && alltrue([for arn in var.repository_arns : can(regex("^arn:[a-z-]+:ecr:[^:]+:[^:]+:repository/.+$", arn))])
+    error_message = "repository_arns are arn:aws:ecr:REGION:ACCOUNT:repository/NAME."
+  }
 }
 
 variable "hub" {
@@ -129,6 +143,10 @@ variable "log_retention_days" {
   description = "Days that logs of the functions are kept."
   type        = number
   default     = 30
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is one of the numbers that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
+  }
 }
 
 variable "tags" {

@@ -252,3 +252,9 @@ variable "sensor_policy" {
     error_message = "sensor_policy.effect is DeployIfNotExists, AuditIfNotExists or Disabled."
   }
 }
+
+variable "discover" {
+  description = "Find and judge clusters and registries of the subscription: a custom role that reads their settings."
+  type        = bool
+  default     = true
+}

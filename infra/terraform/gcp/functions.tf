@@ -153,11 +153,17 @@ resource "google_project_iam_member" "images" {
   member   = local.account[each.value.function]
 }
 
-# Custom role: what posture reads of clusters, for the reader that other clouds may act as.
+# Custom role: what discovery and posture read, for the timers and for the reader that other clouds may act as.
 resource "google_service_account" "reader" {
   project      = var.project
   account_id   = "${local.prefix}reader"
   display_name = "Seawall: reads clusters"
+}
+
+locals {
+  discovery = keys(jsondecode(file("${path.module}/../../discovery.json")).gcp)
+  # Kubernetes kinds that GKE guards by IAM; secrets are left out.
+  kinds = ["apiServices", "clusterRoleBindings", "clusterRoles", "configMaps", "cronJobs", "customResourceDefinitions", "daemonSets", "deployments", "horizontalPodAutoscalers", "ingresses", "jobs", "limitRanges", "mutatingWebhookConfigurations", "namespaces", "networkPolicies", "nodes", "persistentVolumeClaims", "persistentVolumes", "podDisruptionBudgets", "pods", "priorityClasses", "replicaSets", "replicationControllers", "resourceQuotas", "roleBindings", "roles", "runtimeClasses", "serviceAccounts", "services", "statefulSets", "storageClasses", "thirdPartyObjects", "validatingWebhookConfigurations"]
 }
 
 resource "google_project_iam_custom_role" "clusters" {
@@ -165,14 +171,14 @@ resource "google_project_iam_custom_role" "clusters" {
   project     = each.key
   role_id     = replace("${var.name}_clusters", "-", "_")
   title       = "Seawall: read clusters"
-  permissions = ["container.clusters.get", "container.clusters.list", "container.nodes.list", "container.pods.list", "container.deployments.list", "container.roles.list", "container.roleBindings.list", "container.clusterRoles.list", "container.clusterRoleBindings.list", "container.serviceAccounts.list", "container.networkPolicies.list", "container.services.list"]
+  permissions = concat(local.discovery, [for kind in local.kinds : "container.${kind}.list"])
 }
 
 resource "google_project_iam_member" "clusters" {
-  for_each = var.cluster_projects
-  project  = each.key
-  role     = google_project_iam_custom_role.clusters[each.key].id
-  member   = "serviceAccount:${google_service_account.reader.email}"
+  for_each = { for pair in setproduct(["reader", "tick"], var.cluster_projects) : join("/", pair) => { who = pair[0], project = pair[1] } }
+  project  = each.value.project
+  role     = google_project_iam_custom_role.clusters[each.value.project].id
+  member   = each.value.who == "tick" ? local.account["tick"] : "serviceAccount:${google_service_account.reader.email}"
 }
 
 resource "google_iam_workload_identity_pool" "this" {
