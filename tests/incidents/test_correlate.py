@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seawall.app.correlate import correlate_alerts
+from seawall.app.detect import load_rules
 from seawall.detection.declaration import Detection, Logic
 from seawall.domain.alerts import Alert, Entity, Incident
 from seawall.domain.severity import Severity
@@ -19,7 +20,7 @@ from seawall.incidents.joining import entities_of
 from tests.incidents.alerts import BOB, CI, EVE, alert
 
 
-def analytic(id_: str, *catalogue: str, logic: Logic = Logic.RULE) -> Detection:
+def analytic(id_: str, action: str = "", *, logic: Logic = Logic.RULE) -> Detection:
     return Detection(
         id=id_,
         title=id_,
@@ -29,15 +30,15 @@ def analytic(id_: str, *catalogue: str, logic: Logic = Logic.RULE) -> Detection:
         response="",
         check=lambda: None,
         logic=logic,
-        catalogue=catalogue,
+        action=action,
     )
 
 
 DECLARED = {
-    "exec": analytic("exec", "X_ExecIntoContainer"),
-    "admin": analytic("admin", "K8S_ClusterAdminBinding"),
-    "secrets": analytic("secrets", "X_SecretBulkRead"),
-    "miner": analytic("miner", "K8S.NODE_DigitalCurrencyMining"),
+    "exec": analytic("exec", "opened a shell in a container"),
+    "admin": analytic("admin", "took cluster-admin"),
+    "secrets": analytic("secrets", "read all secrets"),
+    "miner": analytic("miner", "mined cryptocurrency"),
     "shell": analytic("shell", logic=Logic.TEST),
 }
 
@@ -89,6 +90,10 @@ class Memory:
 def one(*alerts: Alert) -> Incident:
     (incident,) = correlate(alerts, analytics=DECLARED)
     return incident
+
+
+def test_every_analytic_of_ours_has_words_for_a_title():
+    assert [rule.id for rule in load_rules() if not rule.action or rule.action.endswith(".")] == []
 
 
 def test_the_title_is_what_a_person_would_write():
@@ -147,6 +152,24 @@ def test_titles(alerts, title):
             Severity.CRITICAL,
             id="three stages",
         ),
+        pytest.param(
+            [
+                alert("exec", actor=CI),
+                alert("admin", 1, actor=CI, severity=Severity.LOW),
+                alert("secrets", 2, actor=CI, severity=Severity.LOW),
+            ],
+            Severity.MEDIUM,
+            id="a day's work: one medium, two low",
+        ),
+        pytest.param(
+            [
+                alert("exec", actor=CI),
+                alert("mount", 1, actor=CI),
+                alert("secrets", 2, actor=CI, severity=Severity.INFORMATIONAL),
+            ],
+            Severity.MEDIUM,
+            id="informational stages count nothing",
+        ),
     ],
 )
 def test_progression_raises_the_severity(alerts, severity):
@@ -161,6 +184,10 @@ def test_progression_raises_the_severity(alerts, severity):
         pytest.param([alert("mount", actor=CI)], id="informational"),
         pytest.param([alert("probe", actor=CI)], id="low"),
         pytest.param([alert("probe", actor=CI), alert("mount", 1, actor=CI)], id="low and informational, two stages"),
+        pytest.param(
+            [alert(name, n, actor=CI, severity=Severity.LOW) for n, name in enumerate(("exec", "admin", "secrets"))],
+            id="three low stages",
+        ),
         pytest.param([alert("shell", actor=CI)], id="a test marker"),
     ],
 )

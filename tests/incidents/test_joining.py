@@ -53,6 +53,28 @@ DAY = 24 * 60
             id="audit and run time of one pod",
         ),
         pytest.param(
+            [
+                alert("probe", actor=EVE, pod="prod/web-1", ip="203.0.113.7"),
+                alert("probe", 1, actor=BOB, pod="prod/web-1", ip="203.0.113.7"),
+            ],
+            [1, 1],
+            id="colleagues look at one pod",
+        ),
+        pytest.param(
+            [
+                alert("probe", actor=EVE, pod="prod/web-1"),
+                alert("probe", 1, actor=BOB, pod="prod/web-1"),
+                alert("shell", 2, source="runtime", pod="prod/web-1"),
+            ],
+            [3],
+            id="colleagues look at one pod, and then something happens in it",
+        ),
+        pytest.param(
+            [alert("shell", source="runtime", pod="prod/web-1"), alert("probe", 2, actor=EVE, pod="prod/web-1")],
+            [2],
+            id="something happens in a pod, then somebody looks at it",
+        ),
+        pytest.param(
             [alert("mount", actor=REPLICASETS, pod="a/x"), alert("mount", actor=REPLICASETS, pod="b/y")],
             [1, 1],
             id="a platform controller",

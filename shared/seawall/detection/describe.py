@@ -12,11 +12,13 @@ from typing import Any
 
 from seawall.domain.alerts import Entity, EntityKind
 from seawall.domain.audit_events import AuditEvent, CloudActivity, InventoryFact, RegistryEvent
+from seawall.domain.identities import actor_entity
 from seawall.domain.runtime_events import RuntimeEvent
 
 _MAX_TEXT = 512
 _POD = "authentication.kubernetes.io/pod-name"
 _NODE = "authentication.kubernetes.io/node-name"
+_NODE_USER = "system:node:"
 _CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
@@ -48,19 +50,6 @@ def short(text: str, limit: int = _MAX_TEXT) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else "�" for char in text)
 
 
-def actor_entity(actor: str, cluster: str) -> Entity:
-    """Return the entity of a Kubernetes user name or cloud principal, the same wherever it appears."""
-    if actor.startswith("system:serviceaccount:"):
-        return Entity(EntityKind.SERVICE_ACCOUNT, actor[22:].replace(":", "/", 1), cluster)
-    if actor.startswith("arn:aws"):
-        return Entity(EntityKind.CLOUD_IDENTITY, actor)
-    if actor.startswith("system:node:"):
-        return Entity(EntityKind.NODE, actor[12:], cluster)
-    if "@" in actor and not actor.startswith("system:"):
-        return Entity(EntityKind.USER, actor)
-    return Entity(EntityKind.USER, actor, cluster)
-
-
 @singledispatch
 def describe(event: Any) -> Description:
     """Return what is common to alerts on `event`."""
@@ -72,6 +61,8 @@ def _(event: AuditEvent) -> Description:
     cluster, actor, namespace, name = event.cluster, short(event.actor), short(event.namespace), short(event.name)
     resource = event.resource
     entities = [actor_entity(actor, cluster)] if actor else []
+    if actor.startswith(_NODE_USER):
+        entities.append(Entity(EntityKind.NODE, actor.removeprefix(_NODE_USER), cluster))
     if event.impersonated is not None and event.impersonated.username:
         entities.append(actor_entity(short(event.impersonated.username), cluster))
     ip = short(event.source_ip, 60)

@@ -122,11 +122,19 @@ def pod_match(event: AuditEvent, pod: PodView, base: Severity, what: str) -> Mat
     )
 
 
-_DONE = {"create": "created", "update": "changed", "patch": "changed"}
+_DONE = {
+    "create": "created", "update": "changed", "patch": "changed", "delete": "deleted", "deletecollection": "deleted all",
+    "get": "read", "list": "listed", "watch": "watched",
+}  # fmt: skip
 _KIND = {
     "pods": "pod", "deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet",
     "replicasets": "ReplicaSet", "jobs": "Job", "cronjobs": "CronJob",
 }  # fmt: skip
+
+
+def done(event: AuditEvent) -> str:
+    """Return the verb of a request as a sentence has it: `created`, `listed`; an unknown one as `did VERB on`."""
+    return _DONE.get(event.verb or "", f"did {event.verb} on")
 
 
 def who(event: AuditEvent) -> str:

@@ -12,6 +12,9 @@ its kind:
 | namespace | what follows a weakening of the namespace's own protection, at medium or above |
 | cluster, registry, file | never |
 
+What somebody did that is worth less than medium (a shell in a pod, a denied call) joins over who did it; over what it
+touched it joins only alerts that are worth more, since colleagues touch the same pods every day.
+
 So a namespace or a node that unrelated actors share does not glue their alerts.
 """
 
@@ -53,6 +56,8 @@ class Role(IntEnum):
     """Makes the whole entity suspect from now on."""
     FOLLOWS = 3
     """Joins an alert that opened the entity before."""
+    WEAK = 4
+    """Joins alerts that own the entity, before or after; two weak ones do not join each other."""
 
 
 Link = tuple[Entity, Role]
@@ -111,7 +116,16 @@ def links_of(alert: Alert) -> tuple[Link, ...]:
     """Return the entities that the alert can join over and how; the order is fixed."""
     entities = entities_of(alert)
     kinds = {entity.kind for entity in entities}
-    return tuple((entity, role) for entity in entities if (role := _role(alert, entity, kinds)) is not None)
+    actor = actor_entity(alert.actor, alert.cluster) if alert.actor else None
+    weak = alert.severity < Severity.MEDIUM and actor is not None and not is_shared(actor)
+    found = []
+    for entity in entities:
+        role = _role(alert, entity, kinds)
+        if weak and role in (Role.OWN, Role.RARE) and entity != actor and entity.kind is not EntityKind.CREDENTIAL:
+            role = Role.WEAK
+        if role is not None:
+            found.append((entity, role))
+    return tuple(found)
 
 
 def _role(alert: Alert, entity: Entity, kinds: set[EntityKind]) -> Role | None:
@@ -164,7 +178,9 @@ def _age(alert: Alert) -> tuple[datetime, str]:
 def _busy(ordered: Sequence[Alert], links: Sequence[tuple[Link, ...]], joining: Joining) -> set[tuple[Entity, int]]:
     owners: dict[tuple[Entity, int], set[Entity]] = defaultdict(set)
     for alert, own_links in zip(ordered, links, strict=True):
-        rare = [entity for entity, role in own_links if role is Role.RARE]
+        rare = [
+            entity for entity, role in own_links if role is Role.RARE or (role is Role.WEAK and entity.kind in _RARE)
+        ]
         if rare:
             number, owner = window_number(alert.first_seen, joining), owner_of(alert)
             for entity in rare:
@@ -191,13 +207,27 @@ def _connected(
 
     # Per entity: when the alerts that can still be joined ended, and one of them. Alerts come oldest first.
     last: dict[Entity, tuple[datetime, int]] = {}
+    waiting: dict[Entity, list[int]] = defaultdict(list)
     for index in indexes:
         alert = ordered[index]
         parent[index] = index
         for entity, role in links[index]:
-            if role is Role.RARE and (entity, window_number(alert.first_seen, joining)) in busy:
+            if (role is Role.RARE or (role is Role.WEAK and entity.kind in _RARE)) and (
+                entity,
+                window_number(alert.first_seen, joining),
+            ) in busy:
                 continue
             before = last.get(entity)
+            if role is Role.WEAK:
+                if before is not None and alert.first_seen - before[0] <= joining.window:
+                    parent[find(index)] = find(before[1])
+                else:
+                    waiting[entity].append(index)
+                continue
+            if role is not Role.FOLLOWS:
+                for weak in waiting.pop(entity, ()):
+                    if alert.first_seen - ordered[weak].last_seen <= joining.window:
+                        parent[find(weak)] = find(index)
             if before is not None and alert.first_seen - before[0] <= joining.window:
                 parent[find(index)] = find(before[1])
                 if role is not Role.FOLLOWS:

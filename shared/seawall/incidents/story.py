@@ -56,7 +56,8 @@ def title_of(alerts: Sequence[Alert], phrase: Phrase) -> str:
     for alert in alerts:
         subjects.setdefault(_subject(alert), []).append(alert)
     ranked = sorted(subjects, key=lambda name: _weight(subjects[name]))
-    parts = [f"{name} {_listed(_actions(subjects[name], phrase))}" for name in ranked[:2]]
+    most = MAX_ACTIONS if len(ranked) == 1 else 2
+    parts = [f"{name} {_listed(_actions(subjects[name], phrase, most))}" for name in ranked[:2]]
     parts[1:] = [part[0].lower() + part[1:] for part in parts[1:]]
     more = len(ranked) - 2
     others = f", with {more} other{'s' if more > 1 else ''}" if more > 0 else ""
@@ -134,7 +135,7 @@ def _weight(alerts: Sequence[Alert]) -> tuple[int, int, datetime, str]:
     return -worst, -len({alert.analytic for alert in alerts}), alerts[0].first_seen, alerts[0].id
 
 
-def _actions(alerts: Sequence[Alert], phrase: Phrase) -> list[str]:
+def _actions(alerts: Sequence[Alert], phrase: Phrase, most: int) -> list[str]:
     """The gravest distinct phrases, told in the order in which they first happened."""
     first: dict[str, Alert] = {}
     worst: dict[str, int] = {}
@@ -142,7 +143,16 @@ def _actions(alerts: Sequence[Alert], phrase: Phrase) -> list[str]:
         text = phrase(alert)
         first.setdefault(text, alert)
         worst[text] = max(worst.get(text, 0), alert.severity)
-    chosen = sorted(first, key=lambda text: (-worst[text], first[text].first_seen, first[text].id))[:MAX_ACTIONS]
+    ranked = sorted(first, key=lambda text: (-worst[text], first[text].first_seen, first[text].id))
+    techniques: set[str] = set()
+    leading: list[str] = []
+    others: list[str] = []
+    for text in ranked:
+        # Two words for one technique ("read all secrets", "read many secrets") tell less than two steps of an attack.
+        technique = first[text].attack[0].partition(".")[0] if first[text].attack else text
+        (others if technique in techniques else leading).append(text)
+        techniques.add(technique)
+    chosen = [*leading, *others][:most]
     return sorted(chosen, key=lambda text: (first[text].first_seen, first[text].id))
 
 

@@ -81,6 +81,7 @@ def anonymous_request_allowed(event: AuditEvent) -> Match | None:
     benign=("Health checks of a managed load balancer.",),
     investigate=("Check that the API server is meant to be reachable from this network.",),
     response="Limit the API server's public addresses to those that need it.",
+    action="asked for the API server's health from outside",
     confidence="low",
 )
 def anonymous_health_from_outside(event: AuditEvent) -> Match | None:

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
-from seawall.detection.describe import actor_entity
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Entity, Match
 from seawall.domain.audit_events import AuditEvent
+from seawall.domain.identities import actor_entity
 from seawall.domain.severity import Severity
 
 EVERYONE = frozenset({"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"})
@@ -187,6 +187,7 @@ def powerful_role_bound(event: AuditEvent) -> Match | None:
     benign=("Ordinary administration, charts and operators.",),
     investigate=("Join it with what the subject did next.",),
     response="None alone; it gives context to other alerts.",
+    action="changed a role binding",
     confidence="low",
 )
 def binding_written(event: AuditEvent) -> Match | None:
@@ -245,7 +246,7 @@ def rbac_by_service_account(event: AuditEvent) -> Match | None:
     base = Severity.MEDIUM if reasons else Severity.LOW if wide or not own else Severity.INFORMATIONAL
     severity, found = grade(event, base)
     return Match(
-        f"{who(event)} did {event.verb} on {event.resource} {place(event)}",
+        f"{who(event)} {done(event)} {event.resource} {place(event)}",
         severity=min(severity, Severity.LOW) if own else severity,
         reasons=(*reasons, *found),
         key=f"{event.actor}|{event.resource}|{event.namespace}",
@@ -281,5 +282,5 @@ def system_role_changed(event: AuditEvent) -> Match | None:
     base = Severity.HIGH if name.startswith("system:") or name == "cluster-admin" else Severity.MEDIUM
     severity, reasons = grade(event, base)
     return Match(
-        f"{who(event)} did {event.verb} on {event.resource} {place(event)}", severity=severity, reasons=tuple(reasons)
+        f"{who(event)} {done(event)} {event.resource} {place(event)}", severity=severity, reasons=tuple(reasons)
     )

@@ -7,7 +7,7 @@ import re
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -60,7 +60,7 @@ def cluster_dns_changed(event: AuditEvent) -> Match | None:
     if re.search(r"\b(rewrite|hosts|template|file)\b", body) and severity >= Severity.MEDIUM:
         reasons.append("the new configuration answers names itself (rewrite, hosts, template or file)")
     return Match(
-        f"{who(event)} did {event.verb} on the DNS configuration {place(event)}",
+        f"{who(event)} {done(event)} the DNS configuration {place(event)}",
         severity=severity,
         reasons=tuple(reasons),
     )
@@ -108,7 +108,7 @@ def trust_configuration_changed(event: AuditEvent) -> Match | None:
     base, what = found
     severity, reasons = grade(event, base)
     return Match(
-        f"{who(event)} did {event.verb} on ConfigMap {place(event)}, which says {what}",
+        f"{who(event)} {done(event)} ConfigMap {place(event)}, which says {what}",
         severity=severity,
         reasons=tuple(reasons),
     )
@@ -246,6 +246,7 @@ def _weakening(body: dict[str, object], *, hook: bool) -> str:
     benign=("A reviewed exception applied by GitOps (lowered).",),
     investigate=("What does the exception let through?",),
     response="Delete the exception if nobody stands for it.",
+    action="made an exception to a policy",
 )
 def policy_exception(event: AuditEvent) -> Match | None:
     """An exception to a policy was added, or a policy that changes objects."""
@@ -386,7 +387,7 @@ def sensor_tampered(event: AuditEvent) -> Match | None:
             return None
     severity, reasons = grade(event, Severity.HIGH, target_namespace="" if context().is_system(namespace) else None)
     return Match(
-        f"{who(event)} did {event.verb} on {event.resource} {place(event)}, part of {product}",
+        f"{who(event)} {done(event)} {event.resource} {place(event)}, part of {product}",
         severity=severity,
         reasons=tuple(reasons),
     )

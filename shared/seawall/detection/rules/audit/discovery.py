@@ -157,6 +157,7 @@ def denied_burst(event: AuditEvent) -> Match | None:
     benign=("Missing roles, wrong contexts, expired tokens.",),
     investigate=("Join it with what else the caller did.",),
     response="None alone.",
+    action="was refused a call",
     confidence="low",
 )
 def call_denied(event: AuditEvent) -> Match | None:
@@ -271,6 +272,7 @@ def anonymous_enumeration(event: AuditEvent) -> Match | None:
     benign=("It is only ever a test.",),
     investigate=("Nothing: it proves that the audit log arrives.",),
     response="Delete the ConfigMap.",
+    action="sent the test marker",
     confidence="high",
 )
 def test_marker(event: AuditEvent) -> Match | None:

@@ -523,6 +523,7 @@ def port_forward(event: AuditEvent) -> Match | None:
     benign=("A developer in the wrong context.",),
     investigate=("What else was this caller denied?",),
     response="None alone.",
+    action="was refused a shell in a pod",
     confidence="low",
 )
 def exec_denied(event: AuditEvent) -> Match | None:

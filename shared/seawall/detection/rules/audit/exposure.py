@@ -176,7 +176,7 @@ def exposed_application(event: AuditEvent) -> Match | None:
     return _exposed(event, Severity.MEDIUM, found.group(2) if found else port) if found or port else None
 
 
-@detection(id="AU-0906", title="Service opened by a public load balancer", severity=Severity.INFORMATIONAL, catalogue=("K8S_ExposedService",), confidence="low", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
+@detection(id="AU-0906", title="Service opened by a public load balancer", action="opened a service to the internet", severity=Severity.INFORMATIONAL, catalogue=("K8S_ExposedService",), confidence="low", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def public_load_balancer(event: AuditEvent) -> Match | None:
     """A record that something became reachable, for incidents."""
     service = ServiceView(event)
@@ -185,7 +185,7 @@ def public_load_balancer(event: AuditEvent) -> Match | None:
     return Match(f"{who(event)} made public load balancer {place(event)}")
 
 
-@detection(id="AU-0907", title="NodePort service or host port", severity=Severity.LOW, catalogue=("X_NodePortExposed", "Falco: Create NodePort Service", "Panther: NodePort Service Deployed",
+@detection(id="AU-0907", title="NodePort service or host port", action="opened a port on every node", severity=Severity.LOW, catalogue=("X_NodePortExposed", "Falco: Create NodePort Service", "Panther: NodePort Service Deployed",
            "Elastic: Exposed Service Created With Type NodePort"), **(_SERVICE | {"resources": ("services",)}))  # type: ignore[arg-type]  # fmt: skip
 def node_port(event: AuditEvent) -> Match | None:
     """A port of every node leads to the service, past the load balancer and often past the cloud's filters."""
@@ -203,7 +203,7 @@ def node_port(event: AuditEvent) -> Match | None:
     )
 
 
-@detection(id="AU-0908", title="Sensitive application on a host port", severity=Severity.LOW, catalogue=("X_NodePortExposed",),
+@detection(id="AU-0908", title="Sensitive application on a host port", action="put a sensitive application on a port of a node", severity=Severity.LOW, catalogue=("X_NodePortExposed",),
            **(_SERVICE | {"resources": POD_CHANGES, "needs": ("request bodies of pods and workloads",)}))  # type: ignore[arg-type]  # fmt: skip
 def host_port(event: AuditEvent) -> Match | None:
     """A container takes a port of its node that belongs to a database or an administration interface."""
@@ -348,6 +348,7 @@ def _backends(body: object) -> list[str]:
     benign=("TLS ended at the load balancer (left out when its annotation is there).",),
     investigate=("Is the application reached over plain HTTP from outside?",),
     response="Add a TLS section or end TLS at the load balancer.",
+    action="published an application without TLS",
     confidence="low",
 )
 def ingress_without_tls(event: AuditEvent) -> Match | None:

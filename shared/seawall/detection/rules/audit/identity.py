@@ -10,7 +10,7 @@ from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.describe import short
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import BREAK_GLASS_GROUP, grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import BREAK_GLASS_GROUP, done, grade, is_own_namespace, may, place, who
 from seawall.detection.rules.audit.access import is_public_path
 from seawall.detection.workloads import at, items, mapping, pod_of, text, texts, written
 from seawall.domain.alerts import Match
@@ -70,6 +70,7 @@ def token_minted(event: AuditEvent) -> Match | None:
     benign=("Every deployment of a chart.",),
     investigate=("What is bound to it?",),
     response="Delete it if nobody stands for it.",
+    action="created a service account",
     confidence="low",
 )
 def service_account_created(event: AuditEvent) -> Match | None:
@@ -284,6 +285,7 @@ def impersonation(event: AuditEvent) -> Match | None:
     benign=("A wrong kubeconfig.",),
     investigate=("What else did the caller try?",),
     response="Check the caller's credentials.",
+    action="tried to act as somebody else",
 )
 def impersonation_denied(event: AuditEvent) -> Match | None:
     """Somebody without the right tried to act as another user.
@@ -363,6 +365,7 @@ def node_proxy(event: AuditEvent) -> Match | None:
     benign=("Monitoring with a role that is too narrow.",),
     investigate=("What else was the caller denied?",),
     response="None alone.",
+    action="was refused a kubelet",
     confidence="low",
 )
 def node_proxy_denied(event: AuditEvent) -> Match | None:
@@ -466,13 +469,13 @@ def node_identity_misused(event: AuditEvent) -> Match | None:
         and not event.uri.count("fieldSelector=metadata.name")
     ):
         return Match(
-            f"{event.actor} did {verb} on secrets in {event.namespace or 'all namespaces'}",
+            f"{event.actor} {done(event)} secrets in {event.namespace or 'all namespaces'}",
             severity=Severity.HIGH if allowed else Severity.MEDIUM,
             reasons=("kubelets read single secrets by name",),
         )
     if resource == "nodes" and verb in ("update", "patch", "delete") and event.name and event.name != name and allowed:
         return Match(
-            f"{event.actor} did {verb} on node {event.name}",
+            f"{event.actor} {done(event)} node {event.name}",
             severity=Severity.HIGH,
             reasons=("a node changes only itself",),
         )
@@ -491,13 +494,13 @@ def node_identity_misused(event: AuditEvent) -> Match | None:
         "delete",
     ):
         return Match(
-            f"{event.actor} did {verb} on {event.resource} {place(event)}",
+            f"{event.actor} {done(event)} {event.resource} {place(event)}",
             severity=Severity.HIGH if allowed else Severity.MEDIUM,
             reasons=("kubelets never do this",),
         )
     if event.resource in ("pods/exec", "pods/attach", "selfsubjectrulesreviews"):
         return Match(
-            f"{event.actor} did {verb} on {event.resource}",
+            f"{event.actor} {done(event)} {event.resource}",
             severity=Severity.MEDIUM,
             reasons=("kubelets never do this",),
         )
@@ -609,7 +612,7 @@ def aws_auth_changed(event: AuditEvent) -> Match | None:
     body = " ".join(value for value in mapping(written(event).get("data")).values() if isinstance(value, str))
     reasons = ["it maps somebody to system:masters"] if BREAK_GLASS_GROUP in body else []
     severity, found = grade(event, Severity.HIGH, target_namespace="")
-    return Match(f"{who(event)} did {event.verb} on aws-auth", severity=severity, reasons=(*reasons, *found))
+    return Match(f"{who(event)} {done(event)} aws-auth", severity=severity, reasons=(*reasons, *found))
 
 
 @detection(
@@ -688,6 +691,7 @@ def enriched_address(event: AuditEvent) -> Match | None:
     benign=("Clusters whose only login is the administrator's certificate.",),
     investigate=("Could the change have been made with a narrower identity?",),
     response="Give people roles of their own, keep the group for emergencies.",
+    action="worked as a member of system:masters",
     confidence="low",
 )
 def masters_used(event: AuditEvent) -> Match | None:

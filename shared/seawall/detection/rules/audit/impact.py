@@ -8,7 +8,7 @@ from datetime import timedelta
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import WRITES, items, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -220,6 +220,7 @@ def _allows_all(spec: dict[str, object]) -> bool:
     benign=("Ordinary administration.",),
     investigate=("Join it with the caller's other actions.",),
     response="Restore from the deployment's source.",
+    action="deleted a workload",
     confidence="low",
 )
 def workload_deleted(event: AuditEvent) -> Match | None:
@@ -230,7 +231,7 @@ def workload_deleted(event: AuditEvent) -> Match | None:
     if event.resource == "pods" and not system:
         return None
     return Match(
-        f"{who(event)} did {event.verb} on {event.resource} {place(event)}",
+        f"{who(event)} {done(event)} {event.resource} {place(event)}",
         severity=Severity.LOW if system else Severity.INFORMATIONAL,
         key=f"{event.actor}|{event.resource}|{event.namespace}",
     )
@@ -264,11 +265,12 @@ def workload_deleted(event: AuditEvent) -> Match | None:
     benign=("It is ordinary work by definition.",),
     investigate=("Nothing alone.",),
     response="None.",
+    action="created or deleted an object",
     confidence="low",
 )
 def activity_record(event: AuditEvent) -> Match | None:
     """Every creation and deletion of the main kinds by people, for those who want the list; off by default."""
-    return Match(f"{who(event)} did {event.verb} on {event.resource} {place(event)}")
+    return Match(f"{who(event)} {done(event)} {event.resource} {place(event)}")
 
 
 @detection(

@@ -289,6 +289,7 @@ def dangerous_capability(event: AuditEvent) -> Match | None:
     benign=("Nested container builds (procMount Unmasked in a user namespace).", "Images that need root."),
     investigate=_INVESTIGATE,
     response="Remove the setting; enforce the Pod Security level restricted where possible.",
+    action="weakened a container's isolation",
 )
 def isolation_weakened(event: AuditEvent) -> Match | None:
     """An unmasked /proc, a switched-off seccomp, AppArmor or SELinux confinement, or explicit root.

@@ -221,6 +221,7 @@ _WORKLOAD_RESOURCES = frozenset(
     benign=("Nearly every controller writes something.",),
     investigate=_INVESTIGATE,
     response="None alone.",
+    action="made a role that changes things",
     confidence="low",
 )
 def writing_role(event: AuditEvent) -> Match | None:

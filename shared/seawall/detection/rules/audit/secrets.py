@@ -8,7 +8,7 @@ from datetime import timedelta
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import all_texts, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -74,7 +74,7 @@ def secrets_listed_everywhere(event: AuditEvent) -> Match | None:
         reasons.append("a controller-like watch by a service account")
     severity, found = grade(event, base)
     return Match(
-        f"{who(event)} did {event.verb} on the secrets of all namespaces",
+        f"{who(event)} {done(event)} the secrets of all namespaces",
         severity=severity,
         reasons=(*reasons, *found),
         key=f"{event.actor}|all-secrets",
@@ -184,9 +184,7 @@ def platform_secret_read(event: AuditEvent) -> Match | None:
     wide = event.verb == "list" and not event.name and not _of_helm(event)
     base = Severity.MEDIUM if kind == "service_account" or wide else Severity.LOW
     severity, reasons = grade(event, base)
-    return Match(
-        f"{who(event)} did {event.verb} on secrets in {place(event)}", severity=severity, reasons=tuple(reasons)
-    )
+    return Match(f"{who(event)} {done(event)} secrets in {place(event)}", severity=severity, reasons=tuple(reasons))
 
 
 @detection(
@@ -237,7 +235,7 @@ def secret_read_by_tool(event: AuditEvent) -> Match | None:
         return None
     severity, reasons = grade(event, base)
     return Match(
-        f"{who(event)} did {event.verb} on secrets in {place(event)}",
+        f"{who(event)} {done(event)} secrets in {place(event)}",
         severity=severity,
         reasons=(reason, *reasons),
         key=f"{event.actor}|{event.namespace}|tool|{severity}",
@@ -259,6 +257,7 @@ def secret_read_by_tool(event: AuditEvent) -> Match | None:
     benign=("Ordinary work.",),
     investigate=("Join it with what the caller did before and after.",),
     response="None alone.",
+    action="read a secret",
     confidence="low",
 )
 def secret_read(event: AuditEvent) -> Match | None:
@@ -270,7 +269,7 @@ def secret_read(event: AuditEvent) -> Match | None:
         return None
     if caller_kind(event.actor) != "user" and is_own_namespace(event, event.namespace):
         return None
-    return Match(f"{who(event)} did {event.verb} on secret {place(event)}", key=f"{event.actor}|{event.namespace}")
+    return Match(f"{who(event)} {done(event)} secret {place(event)}", key=f"{event.actor}|{event.namespace}")
 
 
 @detection(
@@ -288,6 +287,7 @@ def secret_read(event: AuditEvent) -> Match | None:
     benign=("A workload that looks for an optional secret (informational).",),
     investigate=("What else was this caller denied?",),
     response="None alone.",
+    action="was refused a secret",
     confidence="low",
 )
 def secret_read_denied(event: AuditEvent) -> Match | None:
@@ -323,6 +323,7 @@ def secret_read_denied(event: AuditEvent) -> Match | None:
     benign=("Rotation and deployment.",),
     investigate=("Does the caller own the secret?",),
     response="Restore the secret from its source.",
+    action="changed a secret",
     confidence="low",
 )
 def secret_changed(event: AuditEvent) -> Match | None:
@@ -339,7 +340,7 @@ def secret_changed(event: AuditEvent) -> Match | None:
         return None
     base = Severity.LOW if system or event.verb == "deletecollection" else Severity.INFORMATIONAL
     return Match(
-        f"{who(event)} did {event.verb} on secret {place(event)}", severity=base, key=f"{event.actor}|{event.namespace}"
+        f"{who(event)} {done(event)} secret {place(event)}", severity=base, key=f"{event.actor}|{event.namespace}"
     )
 
 
@@ -402,6 +403,7 @@ _CREDENTIAL_KEY = re.compile(
     benign=("Configuration that names a password's place, not the password.",),
     investigate=("Who can read ConfigMaps in this namespace?",),
     response="Move the value into a secret store, rotate it.",
+    action="wrote a credential into a ConfigMap",
 )
 def credentials_in_config_map(event: AuditEvent) -> Match | None:
     """A ConfigMap holds what looks like a key or a password: anybody with `view` reads it. Values are never kept."""

@@ -8,6 +8,7 @@ from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.engine import caller_kind
 from seawall.detection.judgement import (
+    done,
     grade,
     has_own_command,
     is_own_namespace,
@@ -188,6 +189,7 @@ def attack_command(event: AuditEvent) -> Match | None:
     benign=("Ordinary deployment.",),
     investigate=("What does it run, and how often?",),
     response="Delete it if nobody stands for it.",
+    action="planted a CronJob or Job",
     confidence="low",
 )
 def scheduled_job(event: AuditEvent) -> Match | None:
@@ -205,9 +207,7 @@ def scheduled_job(event: AuditEvent) -> Match | None:
         reasons.append("in a platform namespace")
     if event.resource == "jobs" and base is Severity.INFORMATIONAL and caller_kind(event.actor) == "service_account":
         return None
-    return Match(
-        f"{who(event)} did {event.verb} on {event.resource} {place(event)}", severity=base, reasons=tuple(reasons)
-    )
+    return Match(f"{who(event)} {done(event)} {event.resource} {place(event)}", severity=base, reasons=tuple(reasons))
 
 
 @detection(
@@ -583,7 +583,7 @@ _DEBUG_IMAGES = frozenset(
     benign=("`kubectl run` of a shell for debugging (low).", "An agreed penetration test."),
     investigate=(*_INVESTIGATE, "Which commands ran in it (exec and attach events)?"),
     response="Delete the pod if nobody stands for it.",
-    action="started a pod with attack tools",
+    action="started a pod with a shell and tools",
 )
 def tool_image(event: AuditEvent) -> Match | None:
     """A pod from an image that holds tools of attackers, or, made by hand and waiting for a shell, one that holds nothing

@@ -489,6 +489,7 @@ _ARM_KUBERNETES = tuple(
     benign=("Administration through Azure RBAC or Azure Arc.",),
     investigate=("The cluster's own audit log has the object's contents.",),
     response="As for the object: see the AU analytics.",
+    action="changed a Kubernetes object through Azure",
     platforms=("aks",),
     platform_notes={"eks": "AWS has no such interface.", "gke": "GKE calls are audit events."},
 )
@@ -650,6 +651,7 @@ def security_service_off(event: CloudActivity) -> Match | None:
     benign=("A real emergency.",),
     investigate=("Which image, and who decided it?",),
     response="Re-deploy with a verified image.",
+    action="deployed a workload past image verification",
 )
 def break_glass(event: CloudActivity) -> Match | None:
     """The deployment carried the label that lets it past Binary Authorization."""
@@ -690,6 +692,7 @@ def break_glass(event: CloudActivity) -> Match | None:
     benign=("A role that is too narrow.",),
     investigate=("What else did this principal try?",),
     response="None alone.",
+    action="was refused a management call",
     confidence="low",
     **_PLATFORMS,
 )

@@ -109,6 +109,7 @@ def sensitive_exposure(event: InventoryFact) -> Match | None:
     benign=("A node that has just started; a taint that the sensor does not tolerate.",),
     investigate=("Was the sensor deleted, starved or stopped on the node?",),
     response="Put the sensor back, then look at what ran meanwhile.",
+    action="runs workloads without a healthy sensor",
 )
 def sensor_missing(event: InventoryFact) -> Match | None:
     """Fact `sensor_unhealthy`: pods run on the node (`pods`), and no heartbeat came for `silent_s` seconds."""

@@ -211,6 +211,7 @@ def mass_image_deletion(event: RegistryEvent) -> Match | None:
     benign=("Expired pull secrets on a cluster.",),
     investigate=("Whose address is it?",),
     response="Restrict the registry's networks.",
+    action="was refused by the registry again and again",
 )
 def registry_guessing(event: RegistryEvent) -> Match | None:
     """One address was refused at least twenty times within ten minutes."""
@@ -232,6 +233,7 @@ def registry_guessing(event: RegistryEvent) -> Match | None:
     benign=("An employee behind a privacy service.",),
     investigate=("Which identity?",),
     response="Rotate the identity's credentials.",
+    action="called the registry from a listed address",
 )
 def registry_listed_address(event: RegistryEvent) -> Match | None:
     """Somebody pulled or pushed from a Tor exit, an open proxy or another listed address."""
@@ -263,6 +265,7 @@ def registry_listed_address(event: RegistryEvent) -> Match | None:
     benign=("A change of scanner.",),
     investigate=("What was pushed since?",),
     response="Switch it on again.",
+    action="switched off image scanning or tag protection",
     platforms=("aks", "eks", "gke"),
 )
 def registry_protection_off(event: CloudActivity) -> Match | None:

@@ -30,6 +30,7 @@ _NOTES = re.compile(
     attack=("T1486",),
     on=FileEvent,
     response="Stop the pod at once, take a snapshot of its volumes, look at every workload that mounts them.",
+    action="left a ransom note",
     catalogue=("X_VolumeEncryption",),
     needs=(FILES,),
     confidence="high",
@@ -58,6 +59,7 @@ def ransom_note(event: FileEvent) -> Match | None:
     attack=("T1486",),
     on=FileRename,
     response="Stop the pod at once, take a snapshot of its volumes, look at every workload that mounts them.",
+    action="renamed files in masses",
     logic=Logic.CORRELATION,
     catalogue=("X_VolumeEncryption",),
     needs=(FILES,),
@@ -84,6 +86,7 @@ def mass_rename(event: FileRename) -> Match | None:
     attack=("T1485",),
     on=ProcessExec,
     response="Stop the pod, take a snapshot of its volumes, restore from backup.",
+    action="wiped data from disk",
     programs=SHELLS
     | frozenset(
         {
