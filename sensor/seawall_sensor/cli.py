@@ -38,7 +38,7 @@ def check(form: Annotated[str, typer.Option("--format", help="text or json")] = 
         raise typer.Exit(EXIT_ERROR)
 
 
-RESULTS, DELIVERY, LIMITS = "What is printed", "Delivery", "Limits"
+RESULTS, DELIVERY, LIMITS, KUBERNETES = "What is printed", "Delivery", "Limits", "Kubernetes"
 
 
 @app.command()
@@ -117,6 +117,30 @@ def run(
     inventory: Annotated[
         bool, typer.Option("--inventory/--no-inventory", help="containers and which of their packages are in use")
     ] = True,
+    kube_api: Annotated[
+        str,
+        typer.Option(
+            envvar="SEAWALL_KUBE_API",
+            help="API server that knows the node's pods; in a pod it is found by itself",
+            rich_help_panel=KUBERNETES,
+        ),
+    ] = "",
+    kubelet: Annotated[
+        str,
+        typer.Option(
+            envvar="SEAWALL_KUBELET", help="ask the kubelet instead: https://NODE:10250", rich_help_panel=KUBERNETES
+        ),
+    ] = "",
+    kube_token_file: Annotated[
+        Path | None, typer.Option(help="bearer token; the service account's by default", rich_help_panel=KUBERNETES)
+    ] = None,
+    kube_ca_file: Annotated[
+        Path | None, typer.Option(help="who signed its certificate", rich_help_panel=KUBERNETES)
+    ] = None,
+    kubelet_unverified: Annotated[
+        bool,
+        typer.Option("--kubelet-unverified", help="kubelets that sign for themselves", rich_help_panel=KUBERNETES),
+    ] = False,
     all_hooks: Annotated[bool, typer.Option("--all-hooks", help="also hooks that no analytic needs (forks)")] = False,
     cluster: Annotated[str, typer.Option(envvar="SEAWALL_CLUSTER", help="cluster that the node belongs to")] = "",
     node: Annotated[str, typer.Option(envvar="SEAWALL_NODE", help="name of the node; the host name by default")] = "",
@@ -137,6 +161,14 @@ def run(
 ) -> None:
     """Watch this node until SIGTERM. Prints one JSON object a line, or delivers to a server, or both."""
     from seawall_sensor.limits import Limits
+    from seawall_sensor.pods import (
+        SERVICE_ACCOUNT,
+        ApiPods,
+        KubeletPods,
+        PodDirectory,
+        PodSource,
+        in_cluster,
+    )
     from seawall_sensor.receiving import Receiving
     from seawall_sensor.running import Plan, watch
     from seawall_sensor.transports import EventHubSettings
@@ -183,6 +215,20 @@ def run(
         spool_bytes=spool_mb << 20,
         spool_age_s=spool_hours * 3600,
     )
+    if kube_api and kubelet:
+        raise typer.BadParameter("give --kube-api or --kubelet, not both", param_hint="--kubelet")
+
+    def pods(directory: PodDirectory, node: str) -> PodSource | None:
+        account = SERVICE_ACCOUNT / "token"
+        token = kube_token_file or (account if account.is_file() else None)
+        authority = kube_ca_file or (SERVICE_ACCOUNT / "ca.crt" if (SERVICE_ACCOUNT / "ca.crt").is_file() else None)
+        if kubelet:
+            return KubeletPods(kubelet, directory, token_file=token, ca_file=authority, verify=not kubelet_unverified)
+        if kube_api:
+            return ApiPods(kube_api, directory, node=node, token_file=token, ca_file=authority)
+        host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")
+        return in_cluster(directory, node, host, port)
+
     watch(
         Plan(
             receiving=receiving if server else None,
@@ -192,6 +238,7 @@ def run(
             detect=detect,
             check_files=check_files,
             inventory=inventory,
+            pods=pods,
             all_hooks=all_hooks,
             cluster=cluster,
             node=node,

@@ -22,11 +22,14 @@ import msgspec
 from seawall.domain.runtime_events import CAPABILITIES, ContainerContext
 
 from seawall_sensor.host import Host, read_text
+from seawall_sensor.pods import PodDirectory
 from seawall_sensor.processes import Entry, ProcessCache
 
 log = logging.getLogger(__name__)
 
 _ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?=\.scope|\.service|/|$)")
+_POD_UID = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?=[./]|$)")
+"""Of a pod's cgroup: the systemd driver writes `_` for `-`; static pods have a hash of their file."""
 _MONITOR = re.compile(r"(?:conmon|crio-conmon|supervisor)-")
 _RUNTIMES = (
     ("cri-containerd", "containerd"), ("containerd", "containerd"), ("crio", "cri-o"), ("docker", "docker"),
@@ -84,6 +87,10 @@ class Container:
     processes: int = 0
     cgroups: set[int] = field(default_factory=set)
 
+    def mounted(self) -> tuple[tuple[str, str, bool], ...]:
+        """Return the mounts from the node as a `ContainerStart` says them."""
+        return tuple((mount.source, mount.target, mount.read_only) for mount in self.mounts[:64])
+
 
 class ContainerIndex:
     """Containers by cgroup. `on_host_cgroup` is called for every cgroup found to be the node's own."""
@@ -100,6 +107,8 @@ class ContainerIndex:
     ) -> None:
         self._host, self._processes, self._root, self._limit = host, processes, root.rstrip("/"), limit
         self._on_host_cgroup, self._on_container = on_host_cgroup, on_container
+        self.pods: PodDirectory | None = None
+        """Where the node's pods are known from, beside the runtime's own state."""
         self._paths: OrderedDict[int, str] = OrderedDict()
         self._by_cgroup: dict[int, Container | None] = {}
         self._by_namespace: dict[int, Container | None] = {}
@@ -205,6 +214,9 @@ class ContainerIndex:
         if not identity:
             return None
         container = self._container(identity, path)
+        if container.path != path:  # it was met by its monitor, whose word says less
+            container.path = path
+            self.complete(container)
         container.cgroup = cgroup
         container.cgroups.add(cgroup)
         self._on_container(container)
@@ -258,14 +270,24 @@ class ContainerIndex:
                     break
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.debug("runtime state not readable", extra={"container": identity, "error": repr(error)[:200]})
+        pod = self._pod(container, str(known.get("pod_uid", "")))
+        known |= {name: value for name, value in pod.items() if value}
         if known:
             container.context = msgspec.structs.replace(
                 container.context, **{name: value for name, value in known.items() if value}
             )
+        # A pod's own container is in no pod's list, and nothing that matters happens in it.
+        in_pod = "kubepods" in container.path and not container.sandbox
         container.complete = bool(container.context.image) and (
-            "kubepods" not in container.path or bool(container.context.pod)
+            not in_pod or bool(pod if self.pods is not None else container.context.pod)
         )
         self._on_container(container)
+
+    def _pod(self, container: Container, uid: str) -> dict[str, Any]:
+        if self.pods is None:
+            return {}
+        match = _POD_UID.search(container.path)
+        return self.pods.find(container.context.id, uid or (match[1].replace("_", "-") if match else ""))
 
     # Where runtimes keep their state.
 

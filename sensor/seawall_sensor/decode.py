@@ -111,9 +111,6 @@ _FILE_TEXTS = struct.Struct("<5H")
 _FILE_TEXTS_AT, _FILE_BYTES = 120, HEAD.size + records.FILE.size
 _HOST_FILTERED = frozenset({Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD})
 
-_MAX_ASKED = 50
-_WAIT_S = 0.05
-"""How long a new container's first event waits for the runtime's state; the rings hold what comes meanwhile."""
 Found = list[RuntimeEvent]
 
 
@@ -230,22 +227,14 @@ class Decoder:
 
     def _container(self, head: Head, entry: Entry) -> Container | None:
         container = self.containers.find(head.cgroup, entry)
-        if container is not None and not container.complete and container.asked < _MAX_ASKED:
-            # The runtime may be writing its state just now; a container that it never names is not asked for for ever.
-            self._complete(container)
+        if container is not None and not container.complete and not container.asked:
+            # The runtime may be writing its state just now: the sensor holds the event and asks again (late.py).
+            container.asked = 1
+            self.containers.complete(container)
         # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
         if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
             return None
         return container
-
-    def _complete(self, container: Container) -> None:
-        first = not container.asked
-        container.asked += 1
-        self.containers.complete(container)
-        end = time.monotonic() + _WAIT_S
-        while first and not container.complete and time.monotonic() < end:
-            time.sleep(_WAIT_S / 10)
-            self.containers.complete(container)
 
     def _base(self, head: Head, entry: Entry, container: Container | None) -> dict[str, Any]:
         self.seq += 1
@@ -357,8 +346,7 @@ class Decoder:
             container.first_pid = entry.pid
         if not container.announced:
             container.announced = True
-            mounts = tuple((mount.source, mount.target, mount.read_only) for mount in container.mounts[:64])
-            found.append(ContainerStart(**self._base(head, entry, container), mounts=mounts))
+            found.append(ContainerStart(**self._base(head, entry, container), mounts=container.mounted()))
         top, seen = entry, {entry.pid}
         while (above := self.processes.peek(top.ppid)) is not None and above.pid not in seen:
             if above.mnt_ns != entry.mnt_ns and above.cgroup != entry.cgroup:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall_sensor.deliver import Delivery
+    from seawall_sensor.pods import PodSource
     from seawall_sensor.sensor import Sensor
     from seawall_sensor.serving import Samples
 
@@ -14,7 +15,7 @@ STUCK_S = 30.0
 """A loop that did not turn for so long hangs."""
 
 
-def samples(sensor: Sensor, delivery: Delivery | None) -> Samples:
+def samples(sensor: Sensor, delivery: Delivery | None, pods: PodSource | None = None) -> Samples:
     """Return the metrics."""
     status = sensor.status
     found: dict[str, float | dict[str, float]] = {
@@ -38,6 +39,10 @@ def samples(sensor: Sensor, delivery: Delivery | None) -> Samples:
         "seawall_sensor_processes_cached": len(sensor.processes),
         "seawall_sensor_containers": len(sensor.containers.running()),
     }
+    if pods is not None:
+        found["seawall_sensor_pods_known"] = len(pods.directory)
+        found["seawall_sensor_pods_synced"] = float(pods.directory.synced)
+        found["seawall_sensor_pods_failures_total"] = pods.failures
     if delivery is not None:
         figures = delivery.figures
         found |= {

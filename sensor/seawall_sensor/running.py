@@ -24,11 +24,14 @@ from seawall_sensor.inventory import Inventory, root_identity
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options
 from seawall_sensor.output import Alerting, Both, JsonLines, Sink
+from seawall_sensor.pods import PodDirectory, PodSource
 from seawall_sensor.records import Kind
 from seawall_sensor.scan import BackgroundScanner
 from seawall_sensor.sensor import Sensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seawall_sensor.deliver import Delivery
     from seawall_sensor.enforcement import Enforcer
     from seawall_sensor.receiving import Receiving
@@ -47,6 +50,8 @@ class Plan:
     detect: bool
     check_files: bool
     inventory: bool
+    pods: Callable[[PodDirectory, str], PodSource | None]
+    """Makes what fills the directory of the pods of a node, None = there is no Kubernetes."""
     all_hooks: bool
     cluster: str
     node: str
@@ -74,6 +79,7 @@ def watch(plan: Plan) -> None:
     delivery = plan.receiving.open(host, identity) if plan.receiving is not None else None
     scanner = BackgroundScanner() if plan.check_files else None
     inventory = Inventory(host, own_root=root_identity(f"{host.proc}/1/root")) if plan.inventory else None
+    pods = plan.pods(PodDirectory(), host.node)
     later = [part.results for part in (scanner, inventory) if part is not None]
     more: dict[str, Any] = {"later": lambda: [event for results in later for event in results()]}
     if scanner is not None:
@@ -102,15 +108,18 @@ def watch(plan: Plan) -> None:
             from seawall_sensor.serving import StatusServer
 
             status = StatusServer(
-                plan.status_address, partial(figures.samples, sensor, delivery), partial(figures.wrong, sensor)
+                plan.status_address, partial(figures.samples, sensor, delivery, pods), partial(figures.wrong, sensor)
             )
+        if pods is not None:
+            pods.start()
+            sensor.containers.pods = pods.directory
         sensor.start()
         if inventory is not None:
             inventory.start(sensor.containers.running)
         gc.freeze()
         sensor.run()
     finally:
-        for part in (scanner, inventory):
+        for part in (scanner, inventory, pods):
             if part is not None:
                 part.close()
         sensor.close()

@@ -18,6 +18,7 @@ from seawall_sensor import sensitive
 from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.decode import Decoder
 from seawall_sensor.host import Host
+from seawall_sensor.late import ASK_S, Late
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.output import Sink
@@ -43,6 +44,8 @@ EVENT_CLASSES: dict[Kind, str] = {
 
 HEARTBEAT_S = 60.0
 _POLL_S = 0.05
+_MAX_ASKED = 600
+"""Seconds that an unknown container is asked for after its first events went out without its name."""
 _TIMESTAMP = struct.Struct("<Q")
 
 
@@ -117,6 +120,7 @@ class Sensor:
         self._stopping = False
         self._reported: dict[tuple[str, int], int] = {}
         self._reported_ns = time.time_ns()
+        self._late = Late(self.containers)
         self._rings: tuple[RingBuffer, ...] = ()
         self._lag_ns = 0
         self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
@@ -167,7 +171,7 @@ class Sensor:
         while not self._stopping:
             if not self._read_once():
                 self.sink.flush()
-                poll.poll(_POLL_S)
+                poll.poll(ASK_S if self._late else _POLL_S)
             now = time.monotonic()
             if now - second >= 1.0:
                 second = now
@@ -187,6 +191,8 @@ class Sensor:
             for _ in range(64):
                 if not self._read_once():
                     break
+            for event, enforced in self._late.due(final=True):
+                self._pass(event, enforced)
             self._report_losses(final=True)
             self.status.state = "stopping"
             self._heartbeat("stopping")
@@ -218,6 +224,8 @@ class Sensor:
             rows.sort(key=lambda row: row[0])
             for _, data, offset in rows:
                 handle(data, offset)
+        for event, enforced in self._late.due():
+            self._pass(event, enforced)
         for event in self._later():
             self.decoder.seq += 1
             if type(event) is Loss:
@@ -235,12 +243,15 @@ class Sensor:
             return
         enforced = any(type(event) is Enforced for event in found)
         for event in found:
-            self._emit(event)
-            if isinstance(event, ProcessExec | ScriptRun):
-                if self.enforcer is not None and event.container is not None:
-                    self._enforce(event, done=enforced)
-                if isinstance(event, ProcessExec):
-                    self._on_exec(event)
+            if isinstance(event, ProcessExec):
+                self._on_exec(event)
+            if not self._late.hold(event, enforced):
+                self._pass(event, enforced)
+
+    def _pass(self, event: RuntimeEvent, enforced: bool) -> None:
+        self._emit(event)
+        if isinstance(event, ProcessExec | ScriptRun) and self.enforcer is not None and event.container is not None:
+            self._enforce(event, done=enforced)
 
     def _enforce(self, event: ProcessExec | ScriptRun, *, done: bool) -> None:
         assert self.enforcer is not None
@@ -273,6 +284,10 @@ class Sensor:
             self.programs.control(shed=shed)
             self._heartbeat("degraded" if names else "ready")
         self._report_losses()
+        for container in self.containers.running():
+            if not container.complete and container.asked < _MAX_ASKED:
+                container.asked += 1
+                self.containers.complete(container)
 
     def _report_losses(self, *, final: bool = False) -> None:
         now = time.time_ns()
