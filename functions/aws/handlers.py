@@ -120,7 +120,9 @@ def _trace() -> str:
 
 def _job(body: bytes) -> None:
     app, queue = started()
-    app.handle(queue.take(body) if queue else parse(body))
+    event = queue.take(body) if queue else parse(body)
+    with job(event.type, event.traceparent):
+        app.handle(event)
 
 
 def _messages(name: str, event: Event, handle: Callable[[bytes], object], *, ordered: bool = False) -> Event:

@@ -48,7 +48,9 @@ def run_job(event: CloudEvent) -> None:
 
     def handle(raw: bytes, _envelope: bytes) -> None:
         app, queue = started()
-        app.handle(queue.take(raw) if queue else parse(raw))
+        event = queue.take(raw) if queue else parse(raw)
+        with job(event.type, event.traceparent):
+            app.handle(event)
 
     _message("run_job", event, handle)
 

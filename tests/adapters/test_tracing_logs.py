@@ -6,7 +6,8 @@ import json
 import logging
 
 import pytest
-from seawall.adapters.tracing import JsonFormatter, TextFormatter, job
+from seawall.adapters.tracing import JsonFormatter, TextFormatter, current_traceparent, ids_of, job, stamped
+from seawall.formats.cloudevents import CloudEvent
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -36,3 +37,31 @@ def test_exceptions_are_kept(formatter) -> None:
     except ValueError as error:
         line = formatter.format(record(exc_info=(ValueError, error, error.__traceback__)))
     assert "boom" in line
+
+
+def test_a_job_without_a_trace_begins_one_and_jobs_inside_belong_to_it() -> None:
+    assert current_traceparent() == ""
+    with job("outer"):
+        outer = current_traceparent()
+        with job("inner"):
+            assert current_traceparent().split("-")[1] == outer.split("-")[1]
+    assert ids_of(outer)[0]
+    assert current_traceparent() == ""
+
+
+def test_an_event_takes_its_trace_into_the_queue() -> None:
+    event = CloudEvent(id="1", source="/", type="t")
+    assert stamped(event) == event
+    with job("door", TRACE):
+        assert ids_of(stamped(event).traceparent)[0] == ids_of(TRACE)[0]
+        other = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+        assert stamped(CloudEvent(id="1", source="/", type="t", traceparent=other)).traceparent == other
+
+
+@pytest.mark.parametrize(
+    "header", ["", "garbage", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "Root=1-00000000-" + "0" * 24]
+)
+def test_what_is_no_trace_begins_a_new_one(header: str) -> None:
+    assert ids_of(header) == ("", "")
+    with job("x", header):
+        assert ids_of(current_traceparent())[0]

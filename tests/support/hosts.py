@@ -215,7 +215,7 @@ def framework(target: str, config: Path, kind: str = "cloudevent", **env: str) -
             stderr=output,
         )
     try:
-        wait_until(lambda: listens(port), 60, f"functions-framework ({log})")
+        wait_until(lambda: listens(port), 180, f"functions-framework ({log})")
         yield port
     finally:
         process.terminate()

@@ -65,7 +65,8 @@ def queued(name: str, message: func.QueueMessage, context: func.Context) -> None
 
     def handle(body: bytes) -> None:
         event: CloudEvent = queue.take(body) if queue else parse(body)
-        app.handle(event)
+        with job(event.type, event.traceparent):
+            app.handle(event)
 
     def run() -> None:
         for failure in deliver([raw], handle, lambda body, reason: app.poison(name, body, reason)):

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seawall.adapters.blobs import Blobs, open_blobs
+from seawall.adapters.tracing import stamped
 from seawall.domain.errors import ConfigError, MalformedEvent, MissingExtra, Unavailable
 from seawall.formats.cloudevents import (
     ALERTS_RAISED,
@@ -59,6 +60,7 @@ class CloudJobQueue:
         name = NAMES.get(event.type)
         if name is None:
             raise MalformedEvent(f"no queue takes {event.type}", where="/type")
+        event = stamped(event)
         raw = event.to_bytes()
         if len(raw) > self._service.limit:
             place = f"jobs/{hashlib.sha256(raw).hexdigest()}.json"

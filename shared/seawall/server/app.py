@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.base import RequestResponseEndpoint
 
+from seawall.adapters.tracing import job
 from seawall.console import pages
 from seawall.domain.errors import SeawallError
 from seawall.server import api, doors, login, problems, sensor_doors
@@ -63,7 +64,9 @@ def create_app(
 
     @app.middleware("http")
     async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
+        door = "/".join(request.url.path.split("/")[:4])
+        with job(f"{request.method} {door}", request.headers.get("traceparent", "")):
+            response = await call_next(request)
         docs = request.url.path.startswith(("/docs", "/redoc"))
         response.headers.setdefault("Content-Security-Policy", _DOCS_SECURITY if docs else _CONTENT_SECURITY)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
@@ -92,8 +95,8 @@ def create_app(
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=Response)
     def metrics_page() -> Response:
-        for job, waiting in depth().items():
-            counted.queue.labels(job).set(waiting)
+        for kind, waiting in depth().items():
+            counted.queue.labels(kind).set(waiting)
         for destination, waiting in application.outbox_pending().items():
             counted.outbox.labels(destination).set(waiting)
         return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)

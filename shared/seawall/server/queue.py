@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from seawall.adapters.tracing import stamped
 from seawall.domain.errors import ConfigError, InputError
 from seawall.formats.cloudevents import CloudEvent
 
@@ -146,7 +147,7 @@ class DurableQueue:
         if self._work is None:
             raise ConfigError("the queue is not started")
         with SetWorkflowID(f"{event.type}:{event.id}"):
-            self._queues[event.type].enqueue(self._work, event.type, event.id, event.to_bytes())
+            self._queues[event.type].enqueue(self._work, event.type, event.id, stamped(event).to_bytes())
 
     def depth(self) -> dict[str, int]:
         """How many jobs of each kind wait or run."""
