@@ -5,7 +5,9 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define DNS_PORT 53
+#define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
+#define ETIMEDOUT 110
 #define ALLOW 1
 #define DENY 0
 
@@ -270,6 +272,31 @@ int on_sendmsg6(struct bpf_sock_addr *ctx)
 	return judge(&peer, 17);
 }
 
+/* A connection that its caller did not wait for and that failed: who asked was noted when the call returned. */
+static __always_inline void send_failed(struct sock *sk, struct head *owner)
+{
+	struct net_record *r;
+
+	if (!wanted(KIND_CONNECT, owner->cgroup))
+		return;
+	r = bpf_ringbuf_reserve(&event_ring, sizeof(*r), 0);
+	if (!r) {
+		count_loss(KIND_CONNECT);
+		return;
+	}
+	__builtin_memset(r, 0, sizeof(*r));
+	r->head = *owner;
+	r->head.kind = KIND_CONNECT;
+	r->head.count = 1;
+	r->head.size = sizeof(*r);
+	r->head.ts_ns = bpf_ktime_get_boot_ns();
+	r->head.result = -(BPF_CORE_READ(sk, sk_err) ?: ETIMEDOUT);
+	r->protocol = 6;
+	read_address(&r->peer, sk, true);
+	read_address(&r->local, sk, false);
+	bpf_ringbuf_submit(r, wakeup_flags(&event_ring));
+}
+
 /* The end of a connection says how much went over it. Often in an interrupt, so the owner was noted before. Since 4.16. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const int new_state)
@@ -284,6 +311,11 @@ int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const 
 	owner = bpf_map_lookup_elem(&socket_owners, &key);
 	if (!owner)
 		return 0;
+	if (old_state == TCP_SYN_SENT) {
+		send_failed((struct sock *)sk, owner);
+		bpf_map_delete_elem(&socket_owners, &key);
+		return 0;
+	}
 	sent = BPF_CORE_READ(tcp, bytes_sent);
 	received = BPF_CORE_READ(tcp, bytes_received);
 	if (sent + received >= options.flow_bytes && wanted(KIND_FLOW, owner->cgroup)) {

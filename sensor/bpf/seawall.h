@@ -438,6 +438,7 @@ struct {
 
 /* ---------------------------------------------------------------------------------------------------------------- */
 
+#define FOLD_BURST 32
 #define WAKEUP_BYTES (512 << 10)
 #define WAKEUP_WINDOW (16 << 10)
 #define OVERLAYFS_MAGIC 0x794c7630
@@ -547,9 +548,14 @@ static __always_inline bool folded(u64 subject, u64 actor, u64 now_ns, u32 *coun
 		bpf_map_update_elem(&folds, &key, &fresh, BPF_ANY);
 		return false;
 	}
+	/* A burst is told while it lasts: guessing passwords is many equal connections. */
 	if (now_ns - state->sent_ns < options.fold_ns) {
 		__sync_fetch_and_add(&state->folded, 1);
-		return true;
+		if (likely(state->folded < FOLD_BURST))
+			return true;
+		*count = state->folded;
+		state->folded = 0;
+		return false;
 	}
 	*count = state->folded + 1;
 	state->folded = 0;

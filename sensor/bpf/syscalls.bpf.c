@@ -13,6 +13,9 @@ char LICENSE[] SEC("license") = "GPL";
 #define EPERM 1
 #define EACCES 13
 #define EROFS 30
+#define ECONNREFUSED 111
+#define EINPROGRESS 115
+#define TCP_CLOSE 7
 #define O_CREAT 0100
 #define O_TRUNC 01000
 #define FMODE_WRITE 2
@@ -565,6 +568,9 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 	}
 	if ((family != 2 && family != 10) || !wanted(KIND_CONNECT, cgroup))
 		return 0;
+	/* Refused while the call was still under way: what a caller that does not wait is told later. */
+	if (ret == -EINPROGRESS && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		ret = -(BPF_CORE_READ(sk, sk_err) ?: ECONNREFUSED);
 	read_address(&peer, sk, true);
 	if (!peer.port) {
 		u64 from = argument(regs, compat, 1);
@@ -581,7 +587,7 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 		else
 			bpf_probe_read_user(peer.bytes, 16, (void *)(from + 8));
 	}
-	if (folded(address_subject(&peer), actor_of(pid, KIND_CONNECT, ret == 0 || ret == -115), bpf_ktime_get_boot_ns(),
+	if (folded(address_subject(&peer), actor_of(pid, KIND_CONNECT, ret == 0 || ret == -EINPROGRESS), bpf_ktime_get_boot_ns(),
 		   &count)) {
 		/* The flow of this connection still needs an owner. */
 		count = 0;

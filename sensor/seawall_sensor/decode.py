@@ -111,6 +111,8 @@ _FILE_TEXTS = struct.Struct("<5H")
 _FILE_TEXTS_AT, _FILE_BYTES = 120, HEAD.size + records.FILE.size
 _HOST_FILTERED = frozenset({Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD})
 
+_DEVICES = {0o060000: "block", 0o020000: "char"}
+
 Found = list[RuntimeEvent]
 
 
@@ -405,6 +407,12 @@ class Decoder:
         entry, container = self._actor(head)
         if not path:
             path = _join(cwd, asked)
+        form = _DEVICES.get(record.mode & 0o170000, "")
+        if form and not record.flags & (OPEN_WRITES | 3):
+            found.append(
+                SensitiveRead(**self._base(head, entry, container), path=path, inode=record.inode, file_type=form)
+            )
+            return
         found.append(
             FileOpen(
                 **self._base(head, entry, container),

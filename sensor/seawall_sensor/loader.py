@@ -53,7 +53,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_sendmsg6": frozenset({Kind.UDP_SEND}),
     "may_connect4": frozenset(),
     "may_connect6": frozenset(),
-    "on_socket_state": frozenset({Kind.FLOW}),
+    "on_socket_state": frozenset({Kind.FLOW, Kind.CONNECT}),
     "on_cgroup_mkdir": frozenset({Kind.CGROUP}),
     "on_cgroup_rmdir": frozenset({Kind.CGROUP}),
     "may_exec": frozenset(),

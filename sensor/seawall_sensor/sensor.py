@@ -7,8 +7,10 @@ import resource
 import select
 import struct
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -47,6 +49,9 @@ _POLL_S = 0.05
 _MAX_ASKED = 600
 """Seconds that an unknown container is asked for after its first events went out without its name."""
 _TIMESTAMP = struct.Struct("<Q")
+_SETTLE_NS = 2_000_000
+"""How long a record may take from its time stamp until it can be read."""
+_BY_TIME = itemgetter(0)
 
 
 class Judge(Protocol):
@@ -122,6 +127,7 @@ class Sensor:
         self._reported_ns = time.time_ns()
         self._late = Late(self.containers)
         self._rings: tuple[RingBuffer, ...] = ()
+        self._held: list[tuple[int, bytes, int]] = []
         self._lag_ns = 0
         self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
 
@@ -188,8 +194,9 @@ class Sensor:
     def close(self) -> None:
         """Read what waits, report the losses, detach."""
         if self._rings:
+            self._stopping = True
             for _ in range(64):
-                if not self._read_once():
+                if not self._read_once() and not self._held:
                     break
             for event, enforced in self._late.due(final=True):
                 self._pass(event, enforced)
@@ -203,27 +210,28 @@ class Sensor:
 
     def _read_once(self) -> int:
         """Read one batch of each ring, handle it in order of time; return how many records it had."""
+        # Nothing younger than this is handled yet: the other ring may still bring something older. A ring that was not
+        # read to its end brings it for certain.
+        stamp, handle = _TIMESTAMP.unpack_from, self._handle
+        horizon = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - (0 if self._stopping else _SETTLE_NS)
         (first, first_at), (second, second_at) = self._rings[0].read(), self._rings[1].read()
-        handle = self._handle
+        for ring, data, offsets in zip(self._rings, (first, second), (first_at, second_at), strict=True):
+            if offsets and ring.waiting() > 0:
+                horizon = min(horizon, stamp(data, offsets[-1])[0])
         for data, offsets in ((first, first_at), (second, second_at)):
             if offsets:
                 age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _TIMESTAMP.unpack_from(data, offsets[0])[0]
                 self._lag_ns = max(self._lag_ns, age_ns)
         if first_at:
             self.decoder.foresee(first, first_at)
-        if not second_at:
-            for offset in first_at:
-                handle(first, offset)
-        elif not first_at:
-            for offset in second_at:
-                handle(second, offset)
-        else:
-            stamp = _TIMESTAMP.unpack_from
-            rows = [(stamp(first, at)[0], first, at) for at in first_at]
-            rows += [(stamp(second, at)[0], second, at) for at in second_at]
-            rows.sort(key=lambda row: row[0])
-            for _, data, offset in rows:
-                handle(data, offset)
+        rows = self._held
+        rows += [(stamp(first, at)[0], first, at) for at in first_at]
+        rows += [(stamp(second, at)[0], second, at) for at in second_at]
+        rows.sort(key=_BY_TIME)
+        end = len(rows) if not rows or rows[-1][0] <= horizon else bisect_right(rows, horizon, key=_BY_TIME)
+        for _, data, offset in rows[:end]:
+            handle(data, offset)
+        self._held = rows[end:]
         for event, enforced in self._late.due():
             self._pass(event, enforced)
         for event in self._later():
@@ -232,7 +240,7 @@ class Sensor:
                 self._count(event.lost, event.event_class, event.stage)
             own = {"node": self.host.node, "cluster": self.decoder.cluster, "boot": self.host.boot}
             self._emit(msgspec.structs.replace(event, seq=self.decoder.seq, **own))
-        return len(first_at) + len(second_at)
+        return end
 
     def _handle(self, data: bytes, offset: int) -> None:
         try:

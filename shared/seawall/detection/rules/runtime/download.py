@@ -58,7 +58,7 @@ _OUTPUT = re.compile(r"(?:^|\s)(?:-o|--output|-O|--output-document|-P|--director
 def bad_source(event: ProcessExec) -> Match | None:
     """A download tool is given a URL whose host is on a threat list."""
     lists = indicators()
-    for host, path in urls(event.process.command_line):
+    for host, path in urls(told(event.process)):
         if lists.domains("threat_domains").find(host) or host in lists.addresses("threat_addresses"):
             entity = ip_entity(host) if host[:1].isdigit() else domain_entity(host)
             return Match(f"{program(event.process)} fetches {host}{path}", entities=(entity,), key=host)
@@ -92,7 +92,7 @@ def odd_download(event: ProcessExec) -> Match | None:
     process = event.process
     if in_build(event):
         return None
-    text = process.command_line
+    text = told(process)
     name = program(process)
     if name not in DOWNLOADERS and not re.search(
         r"\b(?:curl|wget|urlopen|urlretrieve|requests\.get|LWP|fsockopen)\b", text
@@ -145,11 +145,17 @@ _FETCH_AND_RUN = re.compile(
     r"|\|\s*(?:sudo\s+)?(?:python|perl|ruby|php|node)[\d.]*\b|\|\s*(?:base64|gunzip|zcat|gzip|xxd|openssl)\b[^|]*\|\s*(?:\S*/)?(?:ba|da|z)?sh\b)"
     r"|(?:ba|da|z|k)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b"
     r"|\b(?:eval|source|\.)\s+[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b"
-    r"|\b(?:curl|wget)\b.{0,300}?(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|u\+x|a\+x|[0-7]*[1357][0-7]{0,2})\b.{0,200}?(?:&&|;|\n|&)"
-    r"|\b(?:curl|wget)\b.{0,300}?(?:&&|;|\n)\s*(?:nohup\s+)?(?:(?:ba|da|z)?sh|python\d?|perl)\s+[\w./-]+"
+    r"|\b(?:curl|wget)\b(?P<to>.{0,300}?)(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|u\+x|a\+x|[0-7]*[1357][0-7]{0,2})\s+(?P<made>[\w./-]+)"
+    r"|\b(?:curl|wget)\b(?P<into>.{0,300}?)(?:&&|;|\n)\s*(?:nohup\s+)?(?:(?:ba|da|z)?sh|python\d?|perl)\s+(?P<run>[\w./][\w./-]*)"
     r"|\bpython[\d.]*\s+-c\s.{0,200}?(?:exec|eval)\s*\(\s*.{0,80}?(?:urlopen|requests\.get)",
     re.DOTALL,
 )
+
+
+def _same_file(match: re.Match[str]) -> bool:
+    """Whether what is run or made executable afterwards is what was fetched; pipes need no name."""
+    name = (match["made"] or match["run"] or "").rpartition("/")[2]
+    return not name or name in (match["to"] or match["into"] or "")
 
 
 @detection(
@@ -174,7 +180,7 @@ def download_and_run(event: ProcessExec) -> Match | None:
     text = told(event.process)
     if not ("curl" in text or "wget" in text or "urlopen" in text or "requests" in text or "fetch" in text):
         return None
-    match = _FETCH_AND_RUN.search(text[:8192])
+    match = next((each for each in _FETCH_AND_RUN.finditer(text[:8192]) if _same_file(each)), None)
     if match is None:
         return None
     entities = tuple(domain_entity(host) if not host[:1].isdigit() else ip_entity(host) for host, _ in urls(text)[:4])
@@ -374,7 +380,7 @@ def data_egress(event: ProcessExec) -> Match | None:
     cloud bucket or host outside from a place where data is gathered."""
     process = event.process
     name = program(process)
-    text = process.command_line
+    text = told(process)
     if in_build(event):
         return None
     found = tuple(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import (
+    DATABASES,
     INTERPRETERS,
     SHELLS,
+    WEB_SERVERS,
+    by_build_tool,
+    by_installer,
     by_package_manager,
     file_entity,
     in_build,
     is_hidden,
     is_temporary,
     program,
+    server_above,
 )
 from seawall.detection.rules.runtime import EXECS
 from seawall.domain.alerts import Match
@@ -54,6 +59,8 @@ def drifted_program(event: ProcessExec) -> Match | None:
     where = {"upper": "the writable layer", "tmpfs": "a memory file system", "bind": "a mounted folder"}
     message = f"{process.exe} was executed from {where.get(process.origin, 'outside the image')}"
     entities = (file_entity(event, process.exe),)
+    if by_build_tool(event) or by_installer(event):
+        return Match(message, Severity.LOW, ("a build or an installer runs what it made",), entities, process.exe)
     if process.origin == "bind" and not is_temporary(process.exe):
         return Match(message, Severity.LOW, ("the file came with a volume",), entities, process.exe)
     return Match(message, entities=entities, key=process.exe)
@@ -144,10 +151,16 @@ def suspicious_path(event: ProcessExec) -> Match | None:
     hidden = is_hidden(path) and not path.startswith(("/root/.", "/home/", "/opt/", "/usr/", "/app/", "/workspace/"))
     if not (is_temporary(path) or hidden):
         return None
-    reasons = ("shared memory holds no programs",) if shared_memory else ()
-    return Match(
-        f"{path} was executed", Severity.HIGH if shared_memory else None, reasons, (file_entity(event, path),), path
-    )
+    reasons: tuple[str, ...]
+    if by_build_tool(event) or by_installer(event):
+        severity, reasons = Severity.LOW, ("a build or an installer runs what it made",)
+    elif shared_memory:
+        severity, reasons = Severity.HIGH, ("shared memory holds no programs",)
+    elif event.container is None and not is_hidden(path):
+        severity, reasons = Severity.LOW, ("on the node, where people work in temporary folders",)
+    else:
+        severity, reasons = Severity.MEDIUM, ()
+    return Match(f"{path} was executed", severity, reasons, (file_entity(event, path),), path)
 
 
 @detection(
@@ -166,18 +179,23 @@ def drifted_script(event: ScriptRun) -> Match | None:
     """A shell or interpreter from the image runs a script that was written after the container started.
 
     The program itself is original, so drift of executables alone does not see it. The kernel decides by the file that
-    the interpreter opened. Scripts that come with a volume (a ConfigMap's, a code folder's) count less.
+    the interpreter opened. Below a server, from a temporary or hidden place or from standard input it weighs more than
+    in a folder where people work, in a volume (a ConfigMap's) or below a build.
     """
     if event.container is None or event.process.drift or in_build(event) or by_package_manager(event):
         return None
     if program(event.process) not in SHELLS | INTERPRETERS:
         return None
     path = "its standard input" if event.path == "-" else event.path
-    volume = event.origin == "bind" or (event.origin == "tmpfs" and not is_temporary(event.path))
+    odd = event.path == "-" or is_temporary(event.path) or is_hidden(event.path)
+    volume = event.origin == "bind" or (event.origin == "tmpfs" and not odd)
+    made = by_build_tool(event) or by_installer(event)
+    served = server_above(event, WEB_SERVERS | DATABASES | frozenset({"java"})) is not None
+    lowered = not served and (volume or made or not odd)
     return Match(
         f"{program(event.process)} runs {path}, which is not from the image",
-        Severity.LOW if volume else None,
-        ("the file came with a volume",) if volume else (),
+        Severity.LOW if lowered else None,
+        ("the file came with a volume",) if volume else ("a build or an installer runs it",) if made else (),
         (file_entity(event, event.path),),
         event.path,
     )

@@ -50,7 +50,7 @@ def encoded_program(event: ProcessExec) -> Match | None:
     """An argument holds base64 that decodes to an ELF or PE header, or to a gzip of one."""
     if event.process.exe.endswith(("/git", "/openssl")):
         return None
-    text = event.process.command_line
+    text = told(event.process)
     if (
         "f0VMR" not in text
         and "TVqQ" not in text

@@ -427,6 +427,10 @@ def bpf_loaded(event: BpfLoad) -> Match | None:
     """A program that is no known agent loads an eBPF program; tracing types from a container weigh most."""
     if program(event.process) in _BPF_USERS or on_platform(event) or in_build(event):
         return None
+    if event.container is None and any(
+        "seawall_sensor" in arg or "seawall-sensor" in arg for arg in event.process.args[:3]
+    ):
+        return None  # the sensor itself, started through its interpreter
     if event.program_type in ("socket_filter", "cgroup_device", "cgroup_skb"):
         return None
     grave = event.container is not None and event.program_type in (
@@ -588,14 +592,14 @@ def runtime_socket(event: Connect) -> Match | None:
 def privilege_gained(event: CredentialChange) -> Match | None:
     """User id became 0, or capabilities grew beyond what the container was given, without executing a setuid file.
 
-    Credentials can only shrink by the kernel's rules (capabilities(7)); growth inside one program is an exploit's mark.
+    Calls that change credentials are checked by the kernel (a saved user id may come back: apt does that); growth that
+    no call asked for is an exploit's mark.
     A process that makes a user namespace has a full set there only, which is told apart.
     """
     process = event.process
     if process.user_ns or program(process) in RUNTIMES or process.memfd:
         return None
     became_root = event.previous_euid != 0 and event.previous_uid != 0 and process.euid == 0
-    held_setuid = bool(event.previous_caps >> 7 & 1)
     grown = process.caps & ~event.previous_caps
     beyond = event.container is not None and event.container.caps and process.caps & ~event.container.caps
     if event.operation == "kernel" and (became_root or grown):
@@ -603,8 +607,6 @@ def privilege_gained(event: CredentialChange) -> Match | None:
             f"{process} became {'root' if became_root else 'more capable'} without a call that allows it",
             key=process.exe,
         )
-    if became_root and not held_setuid and not process.exe_mode & 0o4000:
-        return Match(f"{process} went from uid {event.previous_uid} to root", key=process.exe)
     if beyond:
         return Match(f"{process} has capabilities beyond its container's", key=process.exe)
     return None
@@ -668,10 +670,13 @@ def mount_in_container(event: Mount) -> Match | None:
     investigate=("Is the container privileged?",),
 )
 def raw_device(event: SensitiveRead) -> Match | None:
-    """A container opens a block device of the node for reading."""
+    """A container opens a block device or the memory of the node for reading, under whatever name."""
     if event.container is None or on_platform(event):
         return None
-    if re.match(r"^/dev/(?:sd[a-z]\d*|nvme\d\S*|vd[a-z]\d*|xvd[a-z]\d*|dm-\d+|mapper/\S+)$", event.path):
+    disk = event.file_type == "block" or re.match(
+        r"^/dev/(?:sd[a-z]\d*|nvme\d\S*|vd[a-z]\d*|xvd[a-z]\d*|dm-\d+|mapper/\S+|k?mem|port)$", event.path
+    )
+    if disk and not event.path.startswith("/dev/loop"):
         return Match(f"{event.process} opened {event.path}", key=event.path)
     return None
 

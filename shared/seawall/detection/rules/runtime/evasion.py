@@ -12,6 +12,7 @@ from seawall.detection.processes import (
     SECURITY_PROCESSES,
     SHELLS,
     by_package_manager,
+    by_runtime,
     file_entity,
     in_build,
     is_hidden,
@@ -20,6 +21,7 @@ from seawall.detection.processes import (
     program,
     programs,
     script_text,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, FILES, KERNEL
 from seawall.domain.alerts import Match
@@ -56,8 +58,13 @@ def history_file_wiped(event: FileEvent) -> Match | None:
         (isinstance(event, FileUnlink | FileRename) and _HISTORY.search(event.path))
         or (isinstance(event, FileOpen) and event.truncates and _HISTORY.search(event.path))
         or (isinstance(event, FileLink) and event.path == "/dev/null" and _HISTORY.search(event.target))
+        or (
+            isinstance(event, FileRename)
+            and _HISTORY.search(event.target)
+            and program(event.process) in ("ln", "mv", "cp")
+        )
     )
-    if not wiped or in_build(event) or by_package_manager(event):
+    if not wiped or in_build(event) or by_package_manager(event) or by_runtime(event):
         return None
     name = program(event.process)
     if name in {"mysql", "psql", "python", "less"} and not isinstance(event, FileOpen | FileLink):
@@ -146,7 +153,7 @@ def history_switched_off(event: ProcessExec) -> Match | None:
     on=ProcessExec,
     response="Start the timer again unless updates are managed elsewhere.",
     action="stopped the update timer",
-    programs=frozenset({"systemctl", "service", "chkconfig", "update-rc.d"}),
+    programs=SHELLS | frozenset({"systemctl", "service", "chkconfig", "update-rc.d"}),
     catalogue=("K8S.NODE_TimerServiceDisabled",),
     needs=(EXECS,),
     benign=("Node images that disable it on purpose at start (cloud-init and node agents are left out).",),
@@ -154,7 +161,7 @@ def history_switched_off(event: ProcessExec) -> Match | None:
 )
 def update_timer_stopped(event: ProcessExec) -> Match | None:
     """systemctl stops, disables or masks a timer or service of automatic updates."""
-    text = event.process.command_line
+    text = told(event.process)
     if any(name in ("cloud-init", "waagent", "ansible", "nodeadm", "packer") for name in programs(event)):
         return None
     if re.search(r"\b(?:stop|disable|mask|off|remove)\b", text) and re.search(
@@ -201,6 +208,8 @@ def system_log_removed(event: FileEvent) -> Match | None:
         return None
     if re.search(r"\.(?:\d+|gz|old|xz)$|-\d{8}", event.path):
         return None
+    if isinstance(event, FileRename) and event.path.rpartition("/")[0] == event.target.rpartition("/")[0]:
+        return None  # rotation, or a new file put in the old one's place
     return Match(f"{event.process} removed {event.path}", entities=(file_entity(event, event.path),), key=event.path)
 
 
@@ -712,7 +721,7 @@ def sensitive_link(event: FileLink) -> Match | None:
     if in_build(event) or by_package_manager(event):
         return None
     if not re.match(
-        r"^/(?:etc/(?:shadow|gshadow|sudoers|passwd|kubernetes)|root(?:/|$)|var/lib/kubelet|run/(?:containerd|docker|crio)|var/run/docker|proc/1/|dev/(?:sd|nvme|mem|kmem)|$)",
+        r"^/(?:etc/(?:shadow|gshadow|sudoers|passwd|kubernetes)|root/?$|root/\.(?:ssh|aws|kube|gnupg|docker)|var/lib/kubelet|run/(?:containerd|docker|crio)|var/run/docker|proc/1/|dev/(?:sd|nvme|mem|kmem)|$)",
         event.path,
     ):
         return None

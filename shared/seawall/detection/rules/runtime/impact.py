@@ -72,7 +72,8 @@ def ransom_note(event: FileEvent) -> Match | None:
 )
 def mass_rename(event: FileRename) -> Match | None:
     """In one container, or on one node, twenty-five files are renamed within a minute by appending an ending that ransomware uses."""
-    if not event.target.startswith(event.path) and event.path.rpartition("/")[2].rpartition(".")[0] not in event.target:
+    stem = event.path.rpartition("/")[2].rpartition(".")[0]
+    if not event.target.startswith(event.path) and (len(stem) < 2 or stem.startswith(".") or stem not in event.target):
         return None
     if not _ENDINGS.search(event.target) or _ENDINGS.search(event.path) or in_build(event) or by_package_manager(event):
         return None

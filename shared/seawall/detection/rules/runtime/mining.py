@@ -160,7 +160,7 @@ _MINER_FILE = re.compile(
 )
 def miner_download(event: ProcessExec) -> Match | None:
     """A download tool fetches a file, or from a host, that belongs to miners."""
-    text = event.process.command_line
+    text = told(event.process)
     name = program(event.process)
     if name in SHELLS and not any(tool in text for tool in ("curl", "wget")):
         return None
@@ -230,7 +230,7 @@ def tuned_for_mining(event: ProcessExec) -> Match | None:
     """
     if event.container is None or on_platform(event):
         return None
-    text = event.process.command_line
+    text = told(event.process)
     name = program(event.process)
     if name in ("modprobe", "insmod", "kmod") and re.search(r"(?:^|[\s/])msr(?:\.ko\S*)?(?:\s|$)", text):
         return Match(f"the msr module is loaded: {text[:120]}", key="msr")
@@ -275,7 +275,7 @@ _RIVALS = re.compile(
 def rivals_killed(event: ProcessExec) -> Match | None:
     """Two or more different commands within five minutes kill processes by names or ports that only miners have."""
     name = program(event.process)
-    text = event.process.command_line
+    text = told(event.process)
     if name in SHELLS and not re.search(r"\b(?:pkill|killall|kill|fuser)\b", text):
         return None
     found = _RIVALS.search(text)

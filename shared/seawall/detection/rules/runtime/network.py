@@ -21,6 +21,7 @@ from seawall.detection.processes import (
     ip_entity,
     on_platform,
     program,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, KERNEL, PEERS
 from seawall.domain.alerts import Match
@@ -69,7 +70,7 @@ def socks_proxy(event: ProcessExec) -> Match | None:
     """A command line or proxy variable names a SOCKS proxy: rare on servers."""
     if in_build(event):
         return None
-    text = event.process.command_line
+    text = told(event.process)
     found = re.search(
         r"\bsocks(?:4a?|5h?)?://\S+|--socks(?:4a?|5)?(?:-hostname)?[= ]\S+|--proxy[= ]socks\S+", text, re.IGNORECASE
     )
@@ -122,7 +123,7 @@ def port_forwarding(event: ProcessExec) -> Match | None:
         or any(program(item) in RUNTIMES for item in event.process.ancestors[:1] if event.container is None)
     ):
         return None
-    text = event.process.command_line
+    text = told(event.process)
     found = re.search(
         r"\b(?:auto)?ssh\b.*\s-\w*[LRD]\w*\s*\S+|\bsocat\b.*(?:TCP|UDP|OPENSSL)\d?(?:-LISTEN|-L)?:.*(?:TCP|UDP|OPENSSL)\d?(?:-CONNECT)?:\S+|\bDNAT\b.*--to(?:-destination)?[= ]\S+"
         r"|\bncat\b.*--sh-exec.*ncat",
@@ -162,7 +163,7 @@ def kubernetes_api(event: ProcessExec) -> Match | None:
         return None
     process = event.process
     name = program(process)
-    text = process.command_line
+    text = told(process)
     if name in ("kubectl", "oc", "k9s", "helm", "kubeletctl"):
         if process.args[1:2] in (("version",), ("config",), ("completion",), ("--help",)):
             return None
@@ -364,7 +365,7 @@ def threat_address(event: Connect) -> Match | None:
 def tor_program(event: ProcessExec) -> Match | None:
     """A Tor client or wrapper runs, or a command names an onion address or Tor's own proxy port."""
     name = program(event.process)
-    text = event.process.command_line
+    text = told(event.process)
     if name in ("tor", "torsocks", "torify", "tor2web", "obfs4proxy", "snowflake-client", "arti", "onionshare"):
         return Match(f"{name} runs", key="tor")
     found = re.search(
@@ -562,7 +563,7 @@ def dns_over_https(event: Connect) -> Match | None:
 )
 def dns_over_https_command(event: ProcessExec) -> Match | None:
     """A command asks a public resolver over HTTPS: its name with a query path, or curl's --doh-url."""
-    text = event.process.command_line
+    text = told(event.process)
     if "--doh-url" in text or "+https" in text:
         return Match(f"{text[:160]}", key=program(event.process))
     if not re.search(r"dns-query|/resolve\?|application/dns", text):
@@ -593,7 +594,7 @@ def listed_domain(event: ProcessExec) -> Match | None:
     if program(event.process) in ("grep", "egrep", "rg", "dig", "nslookup", "host", "whois", "sed", "awk", "vi", "vim"):
         return None
     threats = indicators().domains("threat_domains")
-    for host in hosts(event.process.command_line):
+    for host in hosts(told(event.process)):
         if found := threats.find(host):
             return Match(f"{program(event.process)} names {host}", entities=(domain_entity(host),), key=found)
     return None
@@ -631,7 +632,7 @@ def listed_address(event: ProcessExec) -> Match | None:
     ):
         return None
     threats = indicators().addresses("threat_addresses")
-    for address in addresses(event.process.command_line):
+    for address in addresses(told(event.process)):
         if address in threats:
             return Match(f"{program(event.process)} names {address}", entities=(ip_entity(address),), key=address)
     return None
@@ -655,7 +656,7 @@ def listed_address(event: ProcessExec) -> Match | None:
 def oast_command(event: ProcessExec) -> Match | None:
     """An argument names an interactsh, Burp Collaborator, dnslog or similar domain."""
     services = indicators().domains("oast_domains")
-    for host in hosts(event.process.command_line):
+    for host in hosts(told(event.process)):
         if found := services.find(host):
             return Match(f"{program(event.process)} names {host}", entities=(domain_entity(host),), key=found)
     return None

@@ -13,6 +13,7 @@ from seawall.detection.processes import (
     SHELLS,
     WEB_SERVERS,
     by_package_manager,
+    by_runtime,
     file_entity,
     in_build,
     interactive,
@@ -21,6 +22,7 @@ from seawall.detection.processes import (
     programs,
     root_and_path,
     script_text,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, FILES, PEERS, READS
 from seawall.domain.alerts import Match
@@ -88,6 +90,8 @@ def account_added(event: ProcessExec) -> Match | None:
     process = event.process
     name = program(process)
     text = process.command_line
+    if {"--help", "-h", "--version"} & set(process.args[1:]):
+        return None
     if name in SHELLS or name == "tee":
         found = re.search(r"echo\s+.{0,40}?\b[\w.-]+:[^:\s]*:0*:0*:.{0,120}?>>?\s*/etc/passwd", script_text(process))
         return (
@@ -231,6 +235,7 @@ def profile_modified(event: FileEvent) -> Match | None:
         or not _PROFILES.search(path)
         or in_build(event)
         or by_package_manager(event)
+        or by_runtime(event)
         or _provisioned(event)
     ):
         return None
@@ -359,7 +364,7 @@ def privileged_group(event: ProcessExec) -> Match | None:
         return None
     process = event.process
     name = program(process)
-    text = process.command_line
+    text = told(process)
     groups = r"(?:sudo|wheel|root|admin|docker|lxd|disk|shadow|kvm|libvirt)\b"
     if name in ("usermod", "useradd") and re.search(
         rf"\s-\w*(?:aG|G|g)\w*[= ]\S*?\b{groups}|--(?:groups|gid|append)[= ]\S*?{groups}", text
@@ -607,6 +612,7 @@ def authorized_keys_written(event: FileEvent) -> Match | None:
     if (
         in_build(event)
         or by_package_manager(event)
+        or by_runtime(event)
         or _provisioned(event)
         or program(event.process) in ("sshd", "cloud-init", "waagent", "google_guest_ag", "ec2-instance-connect")
     ):

@@ -24,6 +24,7 @@ from seawall.detection.processes import (
     programs,
     script_text,
     server_above,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, FILES
 from seawall.domain.alerts import Match
@@ -355,7 +356,7 @@ def database_spawn(event: ProcessExec) -> Match | None:
         return None
     text = event.process.command_line
     if re.search(
-        r"wal-g|wal_g|barman|pgbackrest|wal-e|archive|pg_wal|cp\s+\S*pg_|test ! -f|backup|pg_isready|mysqladmin|redis-cli\s+(?:-\S+\s+)*ping|jvm\.options|elasticsearch-env",
+        r"wal-g|wal_g|barman|pgbackrest|wal-e|archive|pg_wal|cp\s+\S*pg_|test ! -f|backup|pg_isready|mysqladmin|redis-cli\s+(?:-\S+\s+)*ping|jvm\.options|elasticsearch-env|locale -a|^sh -c (?:date|uname)\b",
         text,
     ):
         return None
@@ -494,7 +495,7 @@ _TRAVERSAL = re.compile(r"(?:\.\./|\.\.\\|%2e%2e(?:%2f|/)|\.\.%2f|\.%2e/|%252e%2
 )
 def path_traversal(event: ProcessExec) -> Match | None:
     """A server's child was given a traversal sequence, or a CGI was executed through one."""
-    text = event.process.command_line
+    text = told(event.process)
     if ".." not in text and "%2e" not in text.lower():
         return None
     found = _TRAVERSAL.search(text)
@@ -559,7 +560,7 @@ def exploit_string(event: ProcessExec) -> Match | None:
         return Match(
             "pkexec without any argument, not even its name (CVE-2021-4034)", Severity.HIGH, key="CVE-2021-4034"
         )
-    text = event.process.command_line
+    text = told(event.process)
     if len(text) < 12:
         return None
     for flaw, pattern in _EXPLOITS:

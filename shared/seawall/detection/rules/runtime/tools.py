@@ -15,6 +15,7 @@ from seawall.detection.processes import (
     on_platform,
     program,
     script_text,
+    told,
 )
 from seawall.detection.rules.runtime import EXECS, FILES, PEERS
 from seawall.domain.alerts import Match
@@ -152,7 +153,7 @@ def credential_tool(event: ProcessExec) -> Match | None:
     name = _named(event, "credential_tools")
     if name:
         return Match(f"the credential tool {name} runs", key=name)
-    text = event.process.command_line
+    text = told(event.process)
     if program(event.process) in ("gcore", "gdb", "procdump") and re.search(
         r"\b(?:sshd|gnome-keyring|gdm|vsftpd|lsass|sudo)\b", text
     ):
@@ -288,7 +289,7 @@ def tunnel_tool(event: ProcessExec) -> Match | None:
 )
 def caldera_agent(event: ProcessExec) -> Match | None:
     """The agent (sandcat, manx, ragdoll) is fetched or started: its file names, header and options (Caldera's docs)."""
-    text = event.process.command_line
+    text = told(event.process)
     if re.search(r"(?:^|[/\s])(?:sandcat\.go|sandcat|manx\.go|ragdoll\.py)\b", text) or (
         "/file/download" in text and re.search(r"file:\s*(?:sandcat|manx|ragdoll)", text)
     ):
@@ -354,23 +355,26 @@ def netcat(event: ProcessExec) -> Match | None:
     investigate=("Did one attempt last longer than the others? That one may have succeeded.",),
     window=timedelta(minutes=1),
     by="scope+address+port",
-    threshold=30,
-    distinct="source_port",
 )
-def brute_force(event: Connect) -> Match | None:
+def brute_force(event: Connect, earlier: list[Connect]) -> Match | None:
     """Thirty connections within a minute from one pod to one login port (SSH, RDP, VNC, databases, LDAP, FTP, Telnet).
 
-    Databases count only when the connecting program is a scripting or attack tool: applications have pools.
+    Databases count only when the connecting program is a scripting or attack tool: applications have pools. Equal
+    connections come folded: their number is what counts.
     """
-    if event.port in _LOGIN_PORTS or (
+    if event.port not in _LOGIN_PORTS and not (
         event.port in _DATABASE_PORTS and program(event.process) in INTERPRETERS | SHELLS | _GUESSERS
     ):
-        return Match(
-            f"{event.process} tries {event.address}:{event.port} again and again",
-            entities=(ip_entity(event.address),),
-            key=f"{event.address}:{event.port}",
-        )
-    return None
+        return None
+    number = event.count + sum(each.count for each in earlier)
+    if number < 30:
+        return None
+    return Match(
+        f"{event.process} tries {event.address}:{event.port} again and again",
+        entities=(ip_entity(event.address),),
+        key=f"{event.address}:{event.port}",
+        features={"connections": str(number)},
+    )
 
 
 _LOGIN_PORTS = frozenset({21, 22, 23, 389, 445, 512, 513, 514, 636, 2222, 3389, 5900, 5901, 5985, 5986})
