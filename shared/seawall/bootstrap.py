@@ -201,7 +201,7 @@ def configured_analytics(detection: DetectionSettings, today: date) -> Analytics
     Raises:
         ConfigError: a file of rules, lists or tuning cannot be read or has a mistake.
     """
-    from seawall.adapters.lists import read_list
+    from seawall.adapters.lists import read_list, read_text
     from seawall.app.analytics import assembled
 
     return assembled(
@@ -213,6 +213,7 @@ def configured_analytics(detection: DetectionSettings, today: date) -> Analytics
             name: tuple(entry for place in getattr(detection, name) for entry in read_list(place))
             for name in ("threat_addresses", "own_networks", "mining_images", "image_digests")
         },
+        identities=[(place, read_text(place)) for place in detection.identities],
     )
 
 

@@ -83,6 +83,8 @@ class DetectionSettings(Section):
     """Files or URLs with repositories that mine, one a line."""
     image_digests: tuple[str, ...] = ()
     """Files or URLs with digests of harmful images."""
+    identities: tuple[str, ...] = ()
+    """Files or URLs with identities of your own platform and what each may do without an alert (YAML)."""
 
 
 class WebhookPublisherSettings(Section):

@@ -17,9 +17,17 @@ def read_list(place: str) -> tuple[str, ...]:
         ConfigError: there is no such file, or it is over 64 MiB.
         Unavailable: the URL does not answer with it.
     """
-    text = _fetched(place) if place.startswith(("https://", "http://")) else _read(Path(place))
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    lines = (line.partition("#")[0].strip() for line in read_text(place).splitlines())
     return tuple(line for line in lines if line)
+
+
+def read_text(place: str) -> str:
+    """Return the text at a path or URL.
+
+    Raises:
+        ConfigError, Unavailable: as for `read_list`.
+    """
+    return _fetched(place) if place.startswith(("https://", "http://")) else _read(Path(place))
 
 
 def _read(path: Path) -> str:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from seawall.app.detect import load_rules
+from seawall.detection.allowances import built_in_allowances, with_allowances
 from seawall.detection.context import Context, default_context
 from seawall.detection.declaration import Detection
 from seawall.detection.networks import Networks, provider_networks
@@ -43,8 +44,11 @@ def assembled(
     sigma: Sequence[Path] = (),
     python_rules: bool = True,
     lists: Mapping[str, Sequence[str]] | None = None,
+    identities: Sequence[tuple[str, str]] = (),
 ) -> Analytics:
     """Return the analytics in force on `today`. Expired entries of the tuning file are logged and not applied.
+
+    `identities` are (origin, YAML text) of allow lists of this deployment, in the form of `detection/allow/`.
 
     Raises:
         ConfigError: a file has a mistake, or two analytics have one id.
@@ -64,7 +68,7 @@ def assembled(
     chosen = load_tuning(tuning, today) if tuning is not None else Tuning()
     for entry in chosen.expired:
         log.warning("an entry of the tuning file has expired and is not applied", extra={"entry": entry})
-    return Analytics(chosen.tuned(rules), _knowledge(lists or {}), chosen)
+    return Analytics(chosen.tuned(rules), _knowledge(lists or {}, identities), chosen)
 
 
 def installed_rules() -> list[Detection]:
@@ -73,8 +77,21 @@ def installed_rules() -> list[Detection]:
     Raises:
         ConfigError: an entry point cannot be imported or names something else.
     """
+    return _loaded(sorted(entry_points(group=ENTRY_POINTS), key=lambda item: (item.name, item.value)))
+
+
+def named_rules(values: Iterable[str]) -> list[Detection]:
+    """Return the analytics at `package.module:NAME`, as entry points name them.
+
+    Raises:
+        ConfigError: see `installed_rules`.
+    """
+    return _loaded([EntryPoint(value, value, ENTRY_POINTS) for value in values])
+
+
+def _loaded(entries: Iterable[EntryPoint]) -> list[Detection]:
     found: list[Detection] = []
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda item: (item.name, item.value)):
+    for entry in entries:
         try:
             value = entry.load()
         except Exception as error:
@@ -87,8 +104,8 @@ def installed_rules() -> list[Detection]:
     return found
 
 
-def _knowledge(lists: Mapping[str, Sequence[str]]) -> Context | None:
-    if not any(lists.values()):
+def _knowledge(lists: Mapping[str, Sequence[str]], identities: Sequence[tuple[str, str]]) -> Context | None:
+    if not any(lists.values()) and not identities:
         return None
     try:
         networks = Networks(
@@ -101,6 +118,7 @@ def _knowledge(lists: Mapping[str, Sequence[str]]) -> Context | None:
     return replace(
         default_context(),
         networks=networks,
+        allowances=with_allowances(identities) if identities else built_in_allowances(),
         mining_images=frozenset(lists.get("mining_images", ())),
         image_digests=frozenset(lists.get("image_digests", ())),
     )

@@ -7,7 +7,7 @@ nobody is exempt for a name that merely begins like a platform's. An allowance n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -65,11 +65,32 @@ def built_in_allowances() -> Allowances:
     Raises:
         ConfigError: a list is malformed: an unknown power, a name that is not exact.
     """
+    return with_allowances(())
+
+
+def with_allowances(more: Iterable[tuple[str, str]]) -> Allowances:
+    """Return the package's lists and a deployment's own, given as (origin, YAML text) in the same form.
+
+    Raises:
+        ConfigError: see `built_in_allowances`.
+    """
     powers: dict[str, set[str]] = {}
     workloads: dict[str, str] = {}
     for entry in sorted(files("seawall.detection").joinpath("allow").iterdir(), key=lambda item: item.name):
         if entry.name.endswith(".yaml"):
             read_allowances(entry.name, yaml.safe_load(entry.read_text("utf-8")), powers, workloads)
+    for origin, text in more:
+        try:
+            document = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(f"{origin} is not YAML: {error}") from error
+        try:
+            read_allowances(origin, document, powers, workloads)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{origin} is no list of identities",
+                hint="`identities:` with `users`, `may`, `why`; see the documentation",
+            ) from error
     return Allowances({name: frozenset(found) for name, found in powers.items()}, workloads)
 
 

@@ -1,6 +1,7 @@
 """What each cluster sends, in few words, and which analytics are blind because of what it does not send.
 
-Facts: `any`, `reads` (get, list, watch), `reads of secrets`, `exec`, `request bodies`, `source addresses`.
+Facts: `any`, `reads` (get, list, watch), `reads of secrets`, `exec`, `request bodies`, `source addresses`, and for the
+resources whose bodies analytics read `writes of RESOURCE` and `bodies of RESOURCE`: a policy may log the bodies of some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,16 @@ from seawall.detection.declaration import Detection
 from seawall.domain.audit_events import AuditEvent
 
 READS = frozenset({"get", "list", "watch"})
+WRITES = frozenset({"create", "update", "patch"})
+WITH_BODIES = frozenset(
+    {
+        "pods", "deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs", "roles", "clusterroles",
+        "rolebindings", "clusterrolebindings", "configmaps", "secrets", "services", "ingresses", "serviceaccounts",
+        "namespaces", "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "networkpolicies",
+        "certificatesigningrequests",
+    }
+)  # fmt: skip
+"""Resources that are told apart by whether their writes come with bodies; facts are stored, so they are few."""
 
 
 def facts_of(events: Iterable[Any]) -> dict[tuple[str, str], datetime]:
@@ -24,7 +35,8 @@ def facts_of(events: Iterable[Any]) -> dict[tuple[str, str], datetime]:
         ref = event.object_ref
         key = (
             event.cluster, event.verb in READS, ref and ref.resource, ref and ref.subresource,
-            bool(event.request_raw), bool(event.source_ips),
+            bool(event.request_raw or event.response_raw), bool(event.source_ips),
+            event.verb in WRITES and event.code < 400,
         )  # fmt: skip
         stamp = event.received or event.timestamp or event.stage_time or ""
         if stamp > newest.get(key, ""):
@@ -39,8 +51,14 @@ def facts_of(events: Iterable[Any]) -> dict[tuple[str, str], datetime]:
     return found
 
 
-def _facts(read: bool, resource: str | None, subresource: str | None, body: bool, address: bool) -> Iterator[str]:
+def _facts(
+    read: bool, resource: str | None, subresource: str | None, body: bool, address: bool, written: bool
+) -> Iterator[str]:
     yield "any"
+    if written and resource in WITH_BODIES and not subresource:
+        yield f"writes of {resource}"
+        if body:
+            yield f"bodies of {resource}"
     if read and subresource not in ("exec", "attach"):
         yield "reads"
         if resource == "secrets":
@@ -60,10 +78,17 @@ def lacking(rule: Detection, facts: Iterable[str]) -> tuple[str, ...]:
         return ()
     words = " ".join(rule.needs)
     needed = {"any"}
+    missing: list[str] = []
     if "request" in words and "bodies" in words:
-        needed.add("request bodies")
+        facts = frozenset(facts)
+        asked = WITH_BODIES.intersection(rule.resources)
+        bare = sorted(name for name in asked if f"writes of {name}" in facts and f"bodies of {name}" not in facts)
+        if bare and not any(f"bodies of {name}" in facts for name in asked):
+            missing = [f"bodies of {name}" for name in bare]
+        elif not bare:
+            needed.add("request bodies")
     if (rule.verbs and READS.issuperset(rule.verbs) and "pods/exec" not in rule.resources) or "reads of" in words:
         needed.add("reads")
     if rule.origins or "source address" in words:
         needed.add("source addresses")
-    return tuple(sorted(needed.difference(facts)))
+    return (*sorted(needed.difference(facts)), *missing)

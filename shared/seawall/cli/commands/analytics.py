@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -99,8 +99,16 @@ def docs(
 
 
 @app.command()
-def coverage() -> None:
-    """Per cluster in the store, as JSON: whether it stopped sending audit events, and which analytics are blind and why."""
+def coverage(
+    files: Annotated[list[Path] | None, typer.Argument(help="Log files to judge instead of the store.")] = None,
+) -> None:
+    """Per cluster, as JSON: whether it stopped sending audit events, and which analytics are blind and why.
+
+    Of the clusters in the store, or of those in log files.
+    """
+    if files:
+        typer.echo(json.dumps(_coverage_of(files), indent=2))
+        return
     from seawall.bootstrap import bootstrap
 
     application = bootstrap()
@@ -146,24 +154,25 @@ def accept(alerts: Annotated[list[str], typer.Argument(help="Ids of alerts of ba
 
 @app.command("dry-run")
 def dry_run(
-    files: Annotated[list[Path], typer.Argument(help="Log files, as for seawall detect audit.")],
-    rules: Annotated[list[Path], typer.Option("--rules", help="Sigma rules: files or folders.")],
+    files: Annotated[list[Path], typer.Argument(help="Stored logs, as for seawall detect audit: files or folders.")],
+    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Sigma rules: files or folders.")] = None,
+    python: Annotated[
+        list[str] | None, typer.Option("--python", help="Python rules, as entry points name them: package.module:RULE.")
+    ] = None,
+    installed: Annotated[bool, typer.Option("--installed", help="The Python rules of installed packages.")] = False,
     output: Annotated[OutputFormat, typer.Option("--format", "-f", help="json for machines.")] = OutputFormat.TABLE,
 ) -> None:
-    """Count what Sigma rules would alert on in logs, without raising anything."""
+    """Count what your own rules would alert on in stored logs, without raising anything: Sigma and Python rules."""
     from collections import Counter
-    from contextlib import ExitStack
 
+    from seawall.app.analytics import installed_rules, named_rules
     from seawall.app.detect_logs import detect_logs
     from seawall.detection.sigma import load_sigma
 
-    tried = load_sigma(rules)
-    with ExitStack() as stack:
-        try:
-            opened = [(str(file), stack.enter_context(file.open("rb"))) for file in files]
-        except OSError as error:
-            raise InputError(f"{error.filename}: {error.strerror}") from error
-        found = detect_logs(opened, rules=tried)
+    tried = [*load_sigma(rules or ()), *named_rules(python or ()), *(installed_rules() if installed else ())]
+    if not tried:
+        raise InputError("no rules to try", hint="give --rules FOLDER, --python MODULE:RULE or --installed")
+    found = detect_logs(_opened(files), rules=tried)
     alerts = Counter(alert.analytic for alert in found.alerts)
     events: Counter[str] = Counter()
     for alert in found.alerts:
@@ -177,6 +186,39 @@ def dry_run(
     for item in counts:
         typer.echo(f"{item['id']}  {item['alerts']} alerts of {item['events']} events  {item['title']}")
     typer.echo(f"{found.events} events read, {found.rejected.total()} records rejected", err=True)
+
+
+def _coverage_of(files: Sequence[Path]) -> list[dict[str, Any]]:
+    from datetime import datetime
+
+    from seawall.app.coverage import coverage as judged
+    from seawall.app.detect import load_rules
+    from seawall.detection.arrivals import facts_of
+    from seawall.detection.sources.files import read_log
+    from seawall.ports.baselines import Arrival
+
+    newest: dict[tuple[str, str], datetime] = {}
+    for name, stream in _opened(files):
+        for batch in read_log(stream, file=name):
+            for key, ts in facts_of(batch.events).items():
+                newest[key] = max(ts, newest.get(key, ts))
+    if not newest:
+        raise InputError("no audit events in these files")
+    arrivals = [Arrival(cluster, fact, ts) for (cluster, fact), ts in newest.items()]
+    return judged(arrivals, load_rules(), max(newest.values()))
+
+
+def _opened(places: Sequence[Path]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open files, and the files of folders, in the order of their names."""
+    for place in places:
+        found = sorted(item for item in place.rglob("*") if item.is_file()) if place.is_dir() else [place]
+        for file in found:
+            try:
+                stream = file.open("rb")
+            except OSError as error:
+                raise InputError(f"{file}: {error.strerror or error}") from error
+            with stream:
+                yield str(file), stream
 
 
 def _state(rule: Detection, platform: str) -> str:

@@ -40,7 +40,7 @@ def detect() -> None:
 def audit(
     files: Annotated[
         list[str],
-        typer.Argument(help="Log files: JSON lines or documents, also gzip; - reads standard input."),
+        typer.Argument(help="Log files: JSON lines or documents, also gzip or zstd; - reads standard input."),
     ],
     output: Annotated[
         OutputFormat, typer.Option("--format", "-f", help="jsonl: one alert a line; table: for people.")
@@ -52,18 +52,25 @@ def audit(
     ] = "",
     tuning: Annotated[Path | None, typer.Option(help="Tuning file: changed analytics and suppressions.")] = None,
     sigma: Annotated[list[Path] | None, typer.Option(help="Sigma rules to run too: a file or folder.")] = None,
+    identities: Annotated[
+        list[str] | None, typer.Option(help="Your platform's identities and what each may do: YAML, file or URL.")
+    ] = None,
 ) -> None:
     """Detect threats in Kubernetes audit, cloud management and registry logs, in the forms their sources deliver."""
     from datetime import UTC, datetime
 
+    from seawall.adapters.lists import read_text
     from seawall.app.analytics import assembled
     from seawall.app.detect_logs import detect_logs
 
     least, limit = _severity(severity), _severity(fail_on) if fail_on else None
     with ExitStack() as stack:
         now = datetime.now(UTC)
-        analytics = assembled(today=now.date(), tuning=tuning, sigma=sigma or ())
-        found = detect_logs(_opened(files, stack), rules=analytics.rules, cluster=cluster, now=now)
+        own = [(place, read_text(place)) for place in identities or ()]
+        analytics = assembled(today=now.date(), tuning=tuning, sigma=sigma or (), identities=own)
+        found = detect_logs(
+            _opened(files, stack), rules=analytics.rules, cluster=cluster, knowledge=analytics.knowledge, now=now
+        )
     found.alerts = analytics.tuning.raised(found.alerts)
     for (analytic, reason), count in sorted(analytics.tuning.suppressed.items()):
         typer.echo(f"suppressed: {count} events of {analytic}: {reason}", err=True)

@@ -1,4 +1,4 @@
-"""Log files as streams of records: JSON lines of any size, or one document; gzip read as it goes."""
+"""Log files as streams of records: JSON lines of any size, or one document; gzip and zstd read as they go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 import msgspec
+import zstandard
 from isal import igzip, isal_zlib
 
 from seawall.detection.sources.batch import (
@@ -21,6 +22,9 @@ from seawall.detection.sources.recognise import add_document, decode
 
 _CHUNK = 1024 * 1024
 _SNIFF = 64 * 1024
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_WINDOW = 2**27
+"""Largest zstd window: a stream can ask for more memory than it holds data."""
 
 
 def read_log(stream: IO[bytes], *, file: str = "", cluster: str = "", platform: str = "") -> Iterator[Batch]:
@@ -31,15 +35,18 @@ def read_log(stream: IO[bytes], *, file: str = "", cluster: str = "", platform: 
     long line is still read. Memory stays under about twice the longest accepted record.
     """
     batch = Batch(file=file, cluster=cluster, platform=platform)
-    head = _fill(stream, b"", 2)
+    head = _fill(stream, b"", 4)
     source = cast(IO[bytes], _Prefixed(head, stream))
     if head[:2] == b"\x1f\x8b":
         source = cast(IO[bytes], igzip.IGzipFile(fileobj=source, mode="rb"))  # type: ignore[no-untyped-call]
+    elif head == _ZSTD:
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        source = cast(IO[bytes], unpacker.stream_reader(source, read_across_frames=True))
     try:
         start = _fill(source, b"", _SNIFF)
         body = cast(IO[bytes], _Prefixed(start, source))
         yield from _lines(body, batch) if is_lines(start) else _document(body, batch)
-    except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]
+    except (OSError, EOFError, isal_zlib.error, zstandard.ZstdError) as error:  # type: ignore[misc]
         batch.events.clear()
         batch.reject(BAD_COMPRESSION, error)
         yield batch
