@@ -316,11 +316,13 @@ class Application:
         """Take a sensor batch: what it holds, what is missing, what runs on the node, the alerts of it."""
         from seawall.app.ingest_running import keep_running
         from seawall.app.ingest_sensor import ingest_sensor
+        from seawall.app.meter import metered
 
         raised: list[Outcome] = []
 
         def keep(batch: Any, alerts: Sequence[Alert]) -> None:
             keep_running(self.store.running, batch.events, now)
+            self.store.metering.note(metered(batch, now))
             raised.append(self._raised(alerts))
 
         now = self._now()
@@ -539,6 +541,19 @@ class Application:
     def analytics(self) -> Mapping[str, Any]:
         """Every analytic that judges audit, cloud, registry and inventory events and sensor batches here, by id."""
         return self._analytics
+
+    def usage(self, start: datetime, end: datetime, cluster: str = "") -> list[dict[str, Any]]:
+        """Monitored vCores by cluster in [start, end), as JSON values for API and command line."""
+        import msgspec
+
+        return [
+            msgspec.to_builtins(item) | {"average_vcores": round(item.average_vcores, 2)}
+            for item in self.store.metering.usage(start, end, cluster)
+        ]
+
+    def monitored_vcores(self) -> dict[str, int]:
+        """vCores by cluster whose sensors were heard in this hour or the one before."""
+        return self.store.metering.present(self._now() - timedelta(hours=2))
 
     def coverage(self) -> list[dict[str, Any]]:
         """See `seawall.app.coverage.coverage`; over what every cluster ever sent."""

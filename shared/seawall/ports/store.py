@@ -15,6 +15,7 @@ from seawall.ports.assets import AssetStore
 from seawall.ports.baselines import BaselineStore
 from seawall.ports.correlation import Carry
 from seawall.ports.inventory_index import InventoryIndex
+from seawall.ports.metering import MeterStore
 from seawall.ports.outbox import Outbox
 from seawall.ports.portal import PortalLinks
 from seawall.ports.running import RunningStore
@@ -226,3 +227,5 @@ class Store(Protocol):
     def poison(self) -> PoisonStore: ...
     @property
     def portal(self) -> PortalLinks: ...
+    @property
+    def metering(self) -> MeterStore: ...

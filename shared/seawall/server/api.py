@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from seawall.domain.errors import NotFound
+from seawall.domain.errors import InputError, NotFound
 from seawall.domain.posture import Status
 from seawall.domain.severity import Severity
 
@@ -108,6 +109,17 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
     )
     def sensors(cluster: str = "", limit: int = Query(1000, ge=1, le=10_000)) -> Any:
         return {"sensors": plain(store.sensors.sensors(cluster=cluster, limit=limit))}
+
+    @api.get(
+        "/usage", tags=["operation"], summary="Monitored vCores by cluster; without `start` and `end` the last 30 days"
+    )
+    def usage(start: AwareDatetime | None = None, end: AwareDatetime | None = None, cluster: str = "") -> Any:
+        until = end or datetime.now(UTC)
+        since = start or until - timedelta(days=30)
+        if since >= until:
+            raise InputError("start is not before end", where="query/start")
+        clusters = application.usage(since, until, cluster)
+        return {"start": since.isoformat(), "end": until.isoformat(), "clusters": clusters}
 
     @api.get("/incidents", tags=["detection"], summary="Incidents, newest first")
     def incidents(

@@ -99,6 +99,8 @@ def create_app(
             counted.queue.labels(kind).set(waiting)
         for destination, waiting in application.outbox_pending().items():
             counted.outbox.labels(destination).set(waiting)
+        for cluster, vcores in application.monitored_vcores().items():
+            counted.vcores.labels(cluster).set(vcores)
         return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(doors.router(application, settings))

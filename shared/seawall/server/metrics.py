@@ -37,3 +37,6 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 3, 10),
             registry=self.registry,
         )
+        self.vcores = Gauge(
+            "seawall_monitored_vcores", "vCores of nodes whose sensors report", ["cluster"], registry=self.registry
+        )

@@ -13,6 +13,7 @@ from seawall.adapters.sql.identity import password_source
 from seawall.adapters.sql.images import SqlImages
 from seawall.adapters.sql.incidents import SqlIncidents
 from seawall.adapters.sql.inventory_index import SqlInventoryIndex
+from seawall.adapters.sql.metering import SqlMetering
 from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
@@ -40,6 +41,7 @@ class SqlStore:
         self.outbox = SqlOutbox(self.database)
         self.poison = SqlPoison(self.database)
         self.portal = SqlPortalLinks(self.database)
+        self.metering = SqlMetering(self.database)
 
     def close(self) -> None:
         """Give every connection back."""

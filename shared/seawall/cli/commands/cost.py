@@ -1,9 +1,11 @@
-"""`seawall cost`: what a deployment costs."""
+"""`seawall cost`: what a deployment costs, and what it monitored."""
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +14,13 @@ import typer
 from seawall.cli.command import Command
 from seawall.domain.errors import InputError
 
-app = typer.Typer(help="What a deployment costs.", no_args_is_help=True)
+app = typer.Typer(help="What a deployment costs, and what it monitored.", no_args_is_help=True)
 COMMAND = Command(id="cost", app=app)
 
 
 @app.callback()
 def cost() -> None:
-    """What a deployment costs."""
+    """What a deployment costs, and what it monitored."""
 
 
 @app.command()
@@ -63,3 +65,47 @@ def estimate(
             view.add_row(line.item, f"{line.usd:,.2f}")
         Console().print(view)
     sys.stderr.write(f"Estimate at list prices of {table.date}: {table.source}\n")
+
+
+@app.command()
+def report(
+    start: Annotated[datetime | None, typer.Option(help="First hour, UTC; default: 30 days before the end.")] = None,
+    end: Annotated[datetime | None, typer.Option(help="Hours before this, UTC; default: now.")] = None,
+    cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "",
+    output: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+) -> None:
+    """Report the vCores that were monitored, by cluster, as sensors metered them."""
+    from seawall.bootstrap import bootstrap
+
+    if output not in ("table", "csv", "json"):
+        raise InputError(f"no such format: {output}", hint="table, csv, json")
+    until = end.replace(tzinfo=UTC) if end else datetime.now(UTC)
+    since = start.replace(tzinfo=UTC) if start else until - timedelta(days=30)
+    if since >= until:
+        raise InputError("--start is not before --end")
+    application = bootstrap()
+    try:
+        clusters = application.usage(since, until, cluster)
+    finally:
+        application.close()
+    if output == "json":
+        document = {"start": since.isoformat(), "end": until.isoformat(), "clusters": clusters}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    names = ("cluster", "vcore_hours", "average_vcores", "peak_vcores", "nodes", "hours")
+    if output == "csv":
+        writer = csv.DictWriter(sys.stdout, names)
+        writer.writeheader()
+        writer.writerows(clusters)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(
+        *(name.replace("_", " ") for name in names), title=f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    )
+    for item in clusters:
+        view.add_row(*(f"{item[name]:,}" if name != "cluster" else item[name] for name in names))
+    Console().print(view)
+    if not clusters:
+        sys.stderr.write("No sensor reported vCores in that time.\n")
