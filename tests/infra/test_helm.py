@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,41 @@ def test_flux_release_installs_the_sensors_chart_with_values_that_it_has() -> No
     assert release["spec"]["chart"]["spec"]["chart"] == "sensor/chart"
     known = set(yaml.safe_load((ROOT / "sensor/chart/values.yaml").read_text()))
     assert set(release["spec"]["values"]) <= known
+
+
+@pytest.mark.real("helm")
+def test_flux_variables_are_those_that_the_policy_gives_and_the_sensor_reads(tmp_path: Path) -> None:
+    text = (ROOT / "infra/flux/sensor/release.yaml").read_text()
+    used = set(re.findall(r"\${(\w+)}", text))
+    policy = (ROOT / "infra/bicep/modules/policy.bicep").read_text()
+    main = (ROOT / "infra/bicep/main.bicep").read_text()
+    given = set(re.findall(r"\\'(\w+)\\', (?:parameters|\$)", policy))
+    given |= set(re.findall(r"^ +(event_hub\w*):", main, re.MULTILINE))
+    assert used == given - {"cluster_id"}
+    for name in used:
+        text = text.replace(f"${{{name}}}", f"x-{name}")
+    release = next(item for item in yaml.safe_load_all(text) if item["kind"] == "HelmRelease")
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(release["spec"]["values"]))
+    done = helm("template", "x", str(ROOT / "sensor/chart"), "--values", str(tmp_path / "values.yaml"))
+    assert done.returncode == 0, done.stderr
+    sensor = next(item for item in objects(done.stdout) if item["kind"] == "DaemonSet")
+    names = {item["name"] for item in sensor["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert {"SEAWALL_EVENT_HUB", "SEAWALL_EVENT_HUB_NAMESPACE", "AZURE_CLIENT_ID"} <= names
+    options = (ROOT / "sensor/seawall_sensor/cli.py").read_text()
+    assert '"SEAWALL_EVENT_HUB"' in options
+    assert '"SEAWALL_EVENT_HUB_NAMESPACE"' in options
+
+
+def test_both_policies_say_the_same() -> None:
+    """Bicep and Terraform write the rule in their own syntax: the same words and the same expressions."""
+    bicep = (ROOT / "infra/bicep/modules/policy.bicep").read_text().replace("\\'", "@")
+    terraform = (ROOT / "infra/terraform/azure/policy.tf").read_text()
+    one = {text.replace("@", "'") for text in re.findall(r"'([^'\n]*)'", bicep[bicep.index("policyRule") :])}
+    two = set(
+        re.findall(r'"([^"\n]*)"', terraform[terraform.index("policy_rule") : terraform.index("azurerm_subscription_policy_assignment")])
+    )
+    expressions = {text.replace("kind.", "each.value.") for text in one if text.startswith("[")}
+    assert expressions == {text for text in two | {"[parameters('effect')]"} if text.startswith("[")} | {
+        re.search(r'flux_id += "(.+)"', terraform)[1]  # type: ignore[index]
+    }
+    assert len(expressions) >= 9

@@ -101,10 +101,12 @@ def moto() -> Iterator[str]:
         except httpx.HTTPError:
             return False
 
-    wait_until(up, what="moto")
-    yield url
-    server.terminate()
-    server.wait(30)
+    try:
+        wait_until(up, what="moto", timeout_s=120)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 SERVICES = [

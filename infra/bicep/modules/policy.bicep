@@ -25,8 +25,8 @@ var contributor = {
   arc: '85cb6faf-e071-4c9b-8136-154b5a04f717' // Kubernetes Extension Contributor
 }
 var kinds = [
-  { id: 'aks', type: 'Microsoft.ContainerService/managedClusters', title: 'AKS clusters', roles: [contributor.aks, contributor.arc] }
-  { id: 'arc', type: 'Microsoft.Kubernetes/connectedClusters', title: 'Arc-enabled clusters', roles: [contributor.arc] }
+  { id: 'aks', type: 'Microsoft.ContainerService/managedClusters', title: 'AKS clusters', roles: [contributor.aks, contributor.arc], client: 'reference(parameters(\'clusterId\'), \'2024-09-01\').identityProfile.kubeletidentity.clientId' }
+  { id: 'arc', type: 'Microsoft.Kubernetes/connectedClusters', title: 'Arc-enabled clusters', roles: [contributor.arc], client: '\'\'' }
 ]
 
 resource definition 'Microsoft.Authorization/policyDefinitions@2025-01-01' = [for kind in kinds: {
@@ -116,7 +116,7 @@ resource definition 'Microsoft.Authorization/policyDefinitions@2025-01-01' = [fo
                           prune: true
                           syncIntervalInSeconds: 600
                           postBuild: {
-                            substitute: '[union(parameters(\'sensorValues\'), createObject(\'cluster_name\', parameters(\'cluster\'), \'cluster_id\', parameters(\'clusterId\'), \'repository_tag\', parameters(\'repositoryTag\'), \'repository_url\', parameters(\'repositoryUrl\')))]'
+                            substitute: '[union(parameters(\'sensorValues\'), createObject(\'cluster_name\', parameters(\'cluster\'), \'cluster_id\', parameters(\'clusterId\'), \'repository_tag\', parameters(\'repositoryTag\'), \'repository_url\', parameters(\'repositoryUrl\'), \'sensor_client_id\', ${kind.client}))]'
                           }
                         }
                       }

@@ -7,12 +7,11 @@ locals {
     arc = "85cb6faf-e071-4c9b-8136-154b5a04f717" # Kubernetes Extension Contributor
   }
   policy_kinds = var.sensor_policy == null ? {} : {
-    aks = { type = "Microsoft.ContainerService/managedClusters", title = "AKS clusters", roles = ["aks", "arc"] }
-    arc = { type = "Microsoft.Kubernetes/connectedClusters", title = "Arc-enabled clusters", roles = ["arc"] }
+    aks = { type = "Microsoft.ContainerService/managedClusters", title = "AKS clusters", roles = ["aks", "arc"], client = "reference(parameters('clusterId'), '2024-09-01').identityProfile.kubeletidentity.clientId" }
+    arc = { type = "Microsoft.Kubernetes/connectedClusters", title = "Arc-enabled clusters", roles = ["arc"], client = "''" }
   }
   policy_grants = merge([for name, kind in local.policy_kinds : { for role in kind.roles : "${name}/${role}" => { kind = name, role = role } }]...)
   flux_id       = "[extensionResourceId(parameters('clusterId'), 'Microsoft.KubernetesConfiguration/extensions', 'flux')]"
-  substitute    = "[union(parameters('sensorValues'), createObject('cluster_name', parameters('cluster'), 'cluster_id', parameters('clusterId'), 'repository_tag', parameters('repositoryTag'), 'repository_url', parameters('repositoryUrl')))]"
 }
 
 resource "azurerm_policy_definition" "sensor" {
@@ -98,7 +97,9 @@ resource "azurerm_policy_definition" "sensor" {
                         path                  = "./infra/flux/sensor"
                         prune                 = true
                         syncIntervalInSeconds = 600
-                        postBuild             = { substitute = local.substitute }
+                        postBuild = {
+                          substitute = "[union(parameters('sensorValues'), createObject('cluster_name', parameters('cluster'), 'cluster_id', parameters('clusterId'), 'repository_tag', parameters('repositoryTag'), 'repository_url', parameters('repositoryUrl'), 'sensor_client_id', ${each.value.client}))]"
+                        }
                       }
                     }
                   }
