@@ -128,6 +128,9 @@ param monthlyBudget int = 0
 @description('First day of the month that the budget starts in.')
 param budgetStart string = utcNow('yyyy-MM-01')
 
+@description('Decisions made in Seawall also change incidents in the Defender portal; the sync identity then needs SecurityIncident.ReadWrite.All.')
+param defenderWriteBack bool = false
+
 @description('Find and judge clusters and registries of the subscription: a custom role that reads their settings.')
 param discover bool = true
 
@@ -326,6 +329,7 @@ var common = {
   SEAWALL_REGISTRIES: string(toObject(registryIds, id => '${toLower(last(split(id, '/')))}.azurecr.io', id => { reconcile: true }))
   SEAWALL_SENSOR_AUTHORITY_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[1].name}'
   SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES: '10'
+  SEAWALL_DEFENDER_SYNC__WRITE_BACK: string(defenderWriteBack)
   SEAWALL_API_TOKEN: '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/api-token)'
   SEAWALL_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/webhook-secret)'
 }
@@ -437,7 +441,7 @@ output databaseHost string = store.outputs.host
 @description('PostgreSQL roles that infra/sql/azure.sql makes, one for each app that stores.')
 output databaseRoles string[] = [for (item, i) in inventory.apps: identityList.outputs.all[i].name]
 
-@description('Object id of the identity that needs SecurityIncident.Read.All on Microsoft Graph.')
+@description('Object id of the identity that needs SecurityIncident.Read.All (ReadWrite.All with defenderWriteBack) on Microsoft Graph.')
 output syncPrincipalId string = identityList.outputs.all[5].principalId
 
 @description('Workspace that incidents go to.')

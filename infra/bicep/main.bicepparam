@@ -16,3 +16,7 @@ param databaseAdministrator = {
 }
 param operators = json(readEnvironmentVariable('SEAWALL_OPERATORS', '[]'))
 param monthlyBudget = int(readEnvironmentVariable('SEAWALL_MONTHLY_BUDGET', '0'))
+param auditCategory = readEnvironmentVariable('SEAWALL_AUDIT_CATEGORY', 'kube-audit')
+param privateNetwork = bool(readEnvironmentVariable('SEAWALL_PRIVATE_NETWORK', 'false'))
+param sensorPrincipalIds = json(readEnvironmentVariable('SEAWALL_SENSOR_PRINCIPAL_IDS', '[]'))
+param spokePrincipalIds = json(readEnvironmentVariable('SEAWALL_SPOKE_PRINCIPAL_IDS', '[]'))

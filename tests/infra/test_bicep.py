@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,23 @@ def test_azd_names_every_app_and_the_template() -> None:
     assert set(azure["services"]) == {
         app["name"] for app in json.loads((ROOT / "infra/inventory.json").read_text())["apps"]
     }
+    for name, service in azure["services"].items():
+        assert service["remoteBuild"] is False, name
+        assert service["project"] == ("dist/azure-sync" if name == "sync" else "dist/azure")
+    main = (ROOT / "infra/bicep/main.bicep").read_text()
+    site = (ROOT / "infra/bicep/modules/app.bicep").read_text()
+    assert "'azd-env-name': name" in main
+    assert "'azd-service-name': app.name" in site
+
+
+def test_azd_parameters_are_inputs_of_the_template_and_read_what_the_guide_sets() -> None:
+    parameters = (ROOT / "infra/bicep/main.bicepparam").read_text()
+    main = (ROOT / "infra/bicep/main.bicep").read_text()
+    inputs = set(re.findall(r"^param (\w+)", main, re.MULTILINE))
+    given = set(re.findall(r"^param (\w+)", parameters, re.MULTILINE))
+    assert given <= inputs
+    needed = set(re.findall(r"^param (\w+) string$", main, re.MULTILINE)) | {"databaseAdministrator"}
+    assert needed <= given
+    guide = (ROOT / "docs/deploy-azure.md").read_text()
+    for variable in re.findall(r"readEnvironmentVariable\('(\w+)'", parameters):
+        assert variable in guide or variable in {"AZURE_ENV_NAME", "AZURE_PRINCIPAL_ID"}, variable

@@ -38,6 +38,7 @@ locals {
     SEAWALL_REGISTRIES                     = jsonencode({ for name in keys(var.registries) : "${lower(name)}.azurecr.io" => { reconcile = true } })
     SEAWALL_SENSOR_AUTHORITY_KEY           = "azurekms://${azurerm_key_vault.this.name}.vault.azure.net/sensors"
     SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES = "10"
+    SEAWALL_DEFENDER_SYNC__WRITE_BACK      = tostring(var.defender_write_back)
     SEAWALL_API_TOKEN                      = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/api-token)"
     SEAWALL_WEBHOOK_SECRET                 = "@Microsoft.KeyVault(SecretUri=${azurerm_key_vault.this.vault_uri}secrets/webhook-secret)"
   } }

@@ -39,6 +39,6 @@ output "resource_group_name" {
 }
 
 output "sync_principal_id" {
-  description = "Object id of the identity that needs SecurityIncident.Read.All on Microsoft Graph."
+  description = "Object id of the identity that needs SecurityIncident.Read.All (ReadWrite.All with defender_write_back) on Microsoft Graph."
   value       = azurerm_user_assigned_identity.app["sync"].principal_id
 }

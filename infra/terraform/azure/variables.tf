@@ -258,3 +258,9 @@ variable "discover" {
   type        = bool
   default     = true
 }
+
+variable "defender_write_back" {
+  description = "Decisions made in Seawall also change incidents in the Defender portal; the sync identity then needs SecurityIncident.ReadWrite.All."
+  type        = bool
+  default     = false
+}
