@@ -160,7 +160,10 @@ def test_both_policies_say_the_same() -> None:
     terraform = (ROOT / "infra/terraform/azure/policy.tf").read_text()
     one = {text.replace("@", "'") for text in re.findall(r"'([^'\n]*)'", bicep[bicep.index("policyRule") :])}
     two = set(
-        re.findall(r'"([^"\n]*)"', terraform[terraform.index("policy_rule") : terraform.index("azurerm_subscription_policy_assignment")])
+        re.findall(
+            r'"([^"\n]*)"',
+            terraform[terraform.index("policy_rule") : terraform.index("azurerm_subscription_policy_assignment")],
+        )
     )
     expressions = {text.replace("kind.", "each.value.") for text in one if text.startswith("[")}
     assert expressions == {text for text in two | {"[parameters('effect')]"} if text.startswith("[")} | {
