@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from seawall.app.admit import Admission
     from seawall.app.analytics import Analytics
     from seawall.app.baselines import StoredBaselines
+    from seawall.app.judge_posture import PosturePolicy
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.ports.clock import Clock
+    from seawall.ports.inventory_source import InventorySource, ObjectReader
     from seawall.ports.outbox import Outbox
     from seawall.ports.publisher import BatchPublisher
     from seawall.ports.sensors import SensorAuthority
@@ -51,6 +53,9 @@ def bootstrap(settings: Settings | None = None) -> Application:
             tuning=lambda: analytics().tuning,
             authority=lambda: _authority(chosen),
             publishers=lambda: publishers(chosen, store.outbox, clock),
+            posture=cache(lambda: posture_policy(chosen)),
+            sources=lambda: inventory_sources(chosen),
+            reader=ClusterReaders(chosen),
             update_advisories=lambda: _update_advisories(chosen),
             admission=(lambda: _admission(chosen, clock)) if chosen.admission else None,
             close=store.close,
@@ -118,6 +123,52 @@ def _scanning(settings: Settings, clock: Clock) -> Scanning:
         previous=lambda: open_rescanned(settings.effective_advisories),
         rescanned=lambda: mark_rescanned(settings.effective_advisories),
     )
+
+
+def posture_policy(settings: Settings) -> PosturePolicy:
+    """Return how this deployment wants to be judged.
+
+    Raises:
+        ConfigError: a file cannot be read. InputError: it has a mistake.
+    """
+    from seawall.app.judge_posture import PosturePolicy
+    from seawall.posture.exceptions import read_exceptions
+    from seawall.posture.parameters import read_parameters
+
+    section = settings.posture
+    try:
+        accepted = (
+            read_exceptions(section.exceptions.read_bytes(), str(section.exceptions)) if section.exceptions else []
+        )
+        chosen = read_parameters(section.parameters.read_bytes(), str(section.parameters)) if section.parameters else {}
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return PosturePolicy(accepted, chosen, section.team_label)
+
+
+def inventory_sources(settings: Settings) -> Sequence[InventorySource]:
+    """Return what discovery reads: the clusters, accounts and registries of the settings."""
+    from seawall.adapters.inventory import open_sources
+
+    return open_sources(settings)
+
+
+class ClusterReaders:
+    """Readers of single objects by cluster, opened when first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open: dict[str, ObjectReader] = {}
+
+    def __call__(self, scope: str) -> ObjectReader | None:
+        """Return the reader of a cluster that the settings name, None for others."""
+        if scope not in self._settings.discovery.clusters:
+            return None
+        if scope not in self._open:
+            from seawall.adapters.inventory import cluster_source
+
+            self._open[scope] = cluster_source(scope, self._settings.discovery.clusters[scope])
+        return self._open[scope]
 
 
 def standing_exceptions(settings: Settings) -> Exceptions:

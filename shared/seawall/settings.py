@@ -87,6 +87,72 @@ class DetectionSettings(Section):
     """Files or URLs with identities of your own platform and what each may do without an alert (YAML)."""
 
 
+class PostureSettings(Section):
+    """How this deployment wants its clusters to be judged."""
+
+    exceptions: Path | None = None
+    """YAML file of accepted failures, each with a reason and an end."""
+    parameters: Path | None = None
+    """YAML file of settings by control id."""
+    team_label: str = "team"
+    """Label of objects or namespaces that names the team; scores are split by it."""
+
+
+class ClusterSettings(Section):
+    """A cluster that is listed through its API server."""
+
+    kubeconfig: Path | None = None
+    """Empty = `KUBECONFIG` or `~/.kube/config`, or the pod's own account with `in_cluster`."""
+    context: str = ""
+    in_cluster: bool = False
+    """Through the service account of the pod that Seawall runs in."""
+
+
+class AzureDiscoverySettings(Section):
+    """Subscriptions that are searched for clusters and registries, by the identity of `azure`."""
+
+    subscriptions: tuple[str, ...] = Field(min_length=1)
+    clusters: bool = False
+    """Also list the objects in the AKS clusters found, with their Entra sign-in."""
+    policy_states: bool = True
+    """Also read compliance states of Azure Policy."""
+    endpoint: str = "https://management.azure.com"
+    ca_file: Path | None = None
+
+
+class AwsDiscoverySettings(Section):
+    """The account of the role that Seawall runs under."""
+
+    regions: tuple[str, ...] = ()
+    """Empty = every region that the account has enabled."""
+    clusters: bool = False
+    """Also list the objects in the EKS clusters found; needs an access entry for the role."""
+
+
+class GcpDiscoverySettings(Section):
+    """Projects that are searched for clusters, repositories and Cloud Run services."""
+
+    projects: tuple[str, ...] = Field(min_length=1)
+    clusters: bool = False
+    """Also list the objects in the GKE clusters found."""
+    container_endpoint: str = "https://container.googleapis.com"
+    artifacts_endpoint: str = "https://artifactregistry.googleapis.com"
+    run_endpoint: str = "https://run.googleapis.com"
+    ca_file: Path | None = None
+
+
+class DiscoverySettings(Section):
+    """What the timer job `discover` reads, every hour. Nothing is written there."""
+
+    clusters: dict[str, ClusterSettings] = Field(default_factory=dict)
+    """By the cluster's name, the same that its audit events and sensors carry."""
+    azure: AzureDiscoverySettings | None = None
+    aws: AwsDiscoverySettings | None = None
+    gcp: GcpDiscoverySettings | None = None
+    registries: tuple[str, ...] = ()
+    """Hosts of `registries` whose repositories are listed: Docker Hub, Harbor, JFrog, or by the catalogue API."""
+
+
 class WebhookPublisherSettings(Section):
     """Generic webhook: incidents as JSON, signed by HMAC-SHA256."""
 
@@ -289,6 +355,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     """Largest request body that a door takes."""
     detection: DetectionSettings = DetectionSettings()
+    posture: PostureSettings = PostureSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
     cluster: str = ""
     """Name of the cluster whose events carry no cluster name of their own."""
     attach_attestations: bool = True

@@ -29,6 +29,8 @@ from seawall.formats.cloudevents import (
 if TYPE_CHECKING:
     from seawall.app.admit import Admission
     from seawall.app.baselines import StoredBaselines
+    from seawall.app.follow_assets import AssetFollower
+    from seawall.app.judge_posture import PosturePolicy
     from seawall.app.scanning import Scanning
     from seawall.detection.engine import Engine
     from seawall.detection.sources.batch import Batch
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from seawall.domain.findings import ImageReport
     from seawall.domain.images import ImagePushed
     from seawall.ports.clock import Clock
+    from seawall.ports.inventory_source import InventorySource, ObjectReader
     from seawall.ports.publisher import BatchPublisher
     from seawall.ports.queue import JobQueue
     from seawall.ports.sensors import SensorAuthority
@@ -73,6 +76,9 @@ class Ports:
     tuning: Callable[[], Tuning]
     authority: Callable[[], SensorAuthority]
     publishers: Callable[[], Sequence[BatchPublisher]]
+    posture: Callable[[], PosturePolicy]
+    sources: Callable[[], Sequence[InventorySource]] = tuple
+    reader: Callable[[str], ObjectReader | None] = lambda _scope: None
     update_advisories: Callable[[], None] = lambda: None
     admission: Callable[[], Admission] | None = None
     close: Callable[[], None] = lambda: None
@@ -308,6 +314,7 @@ class Application:
         except Exception:
             baselines.drop()
             raise
+        self._follower.take(batch.events, now)
         if muted:
             log.info("baseline alerts were not raised", extra=muted)
         return replace(raised, details={"muted": muted} if muted else {})
@@ -353,19 +360,30 @@ class Application:
         return [] if header.analytics == self._runtime_analytics else engine.run(events)
 
     def assess_posture(self, scope: str, body: bytes) -> Outcome:
-        """Judge the objects in `body`; they are the present state of `scope`."""
-        from seawall.app.assess_posture import assess
-        from seawall.app.publishing import assessment_entries
+        """Judge the objects in `body`; they are the present state of `scope`, kind by kind."""
+        from seawall.app.discover import take
+        from seawall.ports.inventory_source import Collected
         from seawall.posture.loading import Loaded, load_bytes
 
         loaded, now = Loaded(), self._now()
         load_bytes(body, loaded, scope)
-        report = assess(loaded.objects, today=now.date(), notes=loaded.notes, cluster=scope)
-        results = list(report.assessments())
-        changed = self.store.assessments.replace(scope, results, now)
-        if changed:
-            self.store.outbox.add(assessment_entries(self._publishers, results, now))
-        return Outcome(details={"results": len(results), "changed": changed, "partial": len(report.partial)})
+        kinds = {obj.kind for obj in loaded.objects}
+        collected = Collected(scope, now, loaded.objects, kinds, notes=loaded.notes)
+        taken = take(collected, self.store, publishers=lambda: self._publishers, policy=self._ports.posture(), now=now)
+        details = {"results": taken.results, "changed": taken.results_changed, "partial": taken.partial}
+        return Outcome(details=details)
+
+    def discover(self) -> list[Any]:
+        """Read every configured cluster, account and registry; see `seawall.app.discover`."""
+        from seawall.app.discover import discover
+
+        return discover(
+            self._ports.sources(),
+            self.store,
+            publishers=lambda: self._publishers,
+            policy=self._ports.posture(),
+            now=self._now,
+        )
 
     def _raised(self, alerts: Sequence[Alert], rejected: int = 0) -> Outcome:
         """Keep alerts, correlate them, put what changed into the outbox; with a queue for it, in a job of its own.
@@ -445,6 +463,10 @@ class Application:
             self._ports.update_advisories()
         elif timer == "reconcile":
             self.reconcile()
+        elif timer == "discover":
+            self.discover()
+        elif timer == "assets":
+            self._follower.flush(self._now())
         else:
             raise ConfigError(f"there is no timer {timer}")
 
@@ -609,6 +631,14 @@ class Application:
     @cached_property
     def _baselines(self) -> StoredBaselines:
         return self._ports.baselines()
+
+    @cached_property
+    def _follower(self) -> AssetFollower:
+        from seawall.app.follow_assets import AssetFollower
+
+        return AssetFollower(
+            self.store, publishers=lambda: self._publishers, policy=self._ports.posture, reader=self._ports.reader
+        )
 
     @cached_property
     def _analytics(self) -> Mapping[str, Any]:

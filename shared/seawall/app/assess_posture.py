@@ -22,6 +22,7 @@ def assess(
     cluster: str = "",
     minor: int | None = None,
     exceptions: Iterable[PostureException] = (),
+    unread: Iterable[str] = (),
 ) -> Report:
     """Judge `objects` and return the report.
 
@@ -33,8 +34,9 @@ def assess(
         cluster: name of the cluster, part of every finding's id.
         exceptions: accepted failures; they are marked and counted apart.
         minor: the Kubernetes minor version, when the caller knows it better than the objects say.
+        unread: kinds that could not be listed: what is not seen of them is not known to be absent.
     """
-    world = World(objects, notes=notes, parameters=parameters, today=today, minor=minor)
+    world = World(objects, notes=notes, parameters=parameters, today=today, minor=minor, unread_kinds=unread)
     report = evaluate(world, controls, cluster=cluster)
     apply_exceptions(report, exceptions, today)
     return report

@@ -42,7 +42,7 @@ def reduced(body: dict[str, Any]) -> dict[str, Any]:
                 chosen[name] = [_container_status(item) for item in mappings(status[name])]
     if chosen:
         kept["status"] = chosen
-    result: dict[str, Any] = _without_values(kept, 0)
+    result: dict[str, Any] = without_values(kept)
     return result
 
 
@@ -70,18 +70,18 @@ def _container_status(item: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _without_values(value: Any, depth: int) -> Any:
+def without_values(value: Any, depth: int = 0) -> Any:
     """Return a document whose `env` entries have no literal values: they are where credentials are put by mistake."""
     if depth > 40:
         return None
     if isinstance(value, list):
-        return [_without_values(item, depth + 1) for item in value]
+        return [without_values(item, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     return {
         key: [_hidden(item) for item in mappings(item)]
         if key == "env" and isinstance(item, list)
-        else _without_values(item, depth + 1)
+        else without_values(item, depth + 1)
         for key, item in value.items()
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from fastapi.responses import HTMLResponse
 
+from seawall.assets.ids import described
 from seawall.domain.attack import technique
 from seawall.domain.severity import Severity
 
@@ -25,7 +26,14 @@ def renderer() -> Page:
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    templates.filters |= {"time": _time, "day": _day, "technique": _technique, "tactic": _tactic, "image": _image}
+    templates.filters |= {
+        "time": _time,
+        "day": _day,
+        "technique": _technique,
+        "tactic": _tactic,
+        "image": _image,
+        "asset": _asset,
+    }
     templates.globals["severities"] = SEVERITIES
 
     def page(name: str, **values: Any) -> HTMLResponse:
@@ -58,3 +66,8 @@ def _image(name: str) -> str:
     if algorithm != "sha256":
         return name
     return f"{head}{at}{algorithm}:{value[:12]}…"
+
+
+def _asset(identifier: str) -> str:
+    """Kind and name of an asset, by its id."""
+    return " ".join(described(identifier)).strip()

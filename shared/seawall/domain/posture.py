@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -66,3 +66,25 @@ class Assessment:
     """Reason of the exception that covers this failure; empty = none."""
     priority: Priority | None = None
     """Set for failures when attack paths were searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One assessment's totals of a scope, or of one team in it (`team` empty = the whole scope).
+
+    `passed` of `assessed` pairs of control and object; `failures` by severity label, accepted ones left out.
+    """
+
+    scope: str
+    team: str
+    assessed_at: datetime
+    passed: int
+    assessed: int
+    failures: dict[str, int] = field(default_factory=dict)
+    partial: int = 0
+    """How many notes on what could not be read: a score with notes is of what could."""
+
+    @property
+    def score(self) -> float | None:
+        """Between 0 and 1, None when nothing could be judged."""
+        return self.passed / self.assessed if self.assessed else None

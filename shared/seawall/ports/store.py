@@ -9,7 +9,7 @@ from typing import Protocol
 
 from seawall.domain.alerts import Alert, Entity, Incident
 from seawall.domain.findings import ImageReport
-from seawall.domain.posture import Assessment, Status
+from seawall.domain.posture import Assessment, ObjectRef, Status, TrendPoint
 from seawall.domain.severity import Severity
 from seawall.ports.assets import AssetStore
 from seawall.ports.baselines import BaselineStore
@@ -170,10 +170,32 @@ class AssessmentStore(Protocol):
     def replace(self, scope: str, assessments: Sequence[Assessment], assessed_at: datetime) -> int:
         """Keep `assessments` as the present state of `scope` (a cluster or a target); return how many rows changed."""
 
+    def replace_object(
+        self,
+        scope: str,
+        ref: ObjectRef,
+        assessments: Sequence[Assessment],
+        assessed_at: datetime,
+    ) -> int:
+        """Keep `assessments` as the present results of one object, after a change of it; return how many rows changed."""
+
     def find(
-        self, *, scope: str = "", status: Status | None = None, control: str = "", limit: int = 1000, offset: int = 0
+        self,
+        *,
+        scope: str = "",
+        status: Status | None = None,
+        control: str = "",
+        ref: ObjectRef | None = None,
+        limit: int = 1000,
+        offset: int = 0,
     ) -> list[Assessment]:
-        """Results, most severe first."""
+        """Results, most severe first; of one object by its kind, namespace and name."""
+
+    def note_trend(self, points: Sequence[TrendPoint]) -> None:
+        """Keep the totals of one assessment: every one for two weeks, then the last of each day."""
+
+    def trend(self, *, scope: str = "", team: str | None = None, since: datetime | None = None) -> list[TrendPoint]:
+        """Totals by scope, team and time, oldest first; `team` empty = of whole scopes, None = of scopes and teams."""
 
     def counts(self, scope: str = "") -> dict[str, int]:
         """How many results by status."""

@@ -156,6 +156,12 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
         rows = store.assessments.find(scope=scope, status=status, control=control, limit=limit, offset=offset)
         return {"results": plain(rows), "summary": store.assessments.counts(scope)}
 
+    @api.get("/posture/trend", tags=["posture"], summary="Scores of clusters and teams over time, oldest first")
+    def trend(scope: str = "", team: str | None = None, days: int = Query(30, ge=1, le=3650)) -> Any:
+        since = datetime.now(UTC) - timedelta(days=days)
+        points = store.assessments.trend(scope=scope, team=team, since=since)
+        return {"trend": [plain(point) | {"score": point.score} for point in points]}
+
     @api.get("/poison", tags=["operation"], summary="Inputs that could not be processed, with their reasons")
     def poison(limit: int = Query(100, ge=1, le=1000)) -> Any:
         rows = store.poison.newest(limit)

@@ -14,9 +14,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.base import RequestResponseEndpoint
 
 from seawall.adapters.tracing import job
-from seawall.console import pages
+from seawall.console import asset_pages, pages
 from seawall.domain.errors import SeawallError
-from seawall.server import api, doors, login, problems, sensor_doors
+from seawall.server import api, asset_api, doors, login, problems, sensor_doors
 from seawall.server.admission_door import AdmissionDoor
 from seawall.server.metrics import Metrics
 from seawall.server.security import require_reader
@@ -106,9 +106,11 @@ def create_app(
     app.include_router(doors.router(application, settings))
     app.include_router(sensor_doors.router(application, settings))
     app.include_router(api.router(application, reader))
+    app.include_router(asset_api.router(application, reader))
     app.include_router(pages.router(application, reader))
     if token:
         app.include_router(login.router(token))
+    app.include_router(asset_pages.router(application, reader))
     app.mount("/static", pages.static_files())
     if settings.admission is not None:
         secret = settings.admission.token.get_secret_value()

@@ -35,6 +35,8 @@ TIMERS = {
     "rescan": "41 * * * *",
     "reconcile": "23 */6 * * *",
     "advisories": "11 */6 * * *",
+    "assets": "*/20 * * * * *",
+    "discover": "17 * * * *",
 }
 """Timer jobs of `Application.tick` and when they run; `advisories` only where settings ask for it."""
 

@@ -24,7 +24,7 @@ from seawall.domain.alerts import Alert, Entity, EntityKind, Evidence, Incident
 from seawall.domain.errors import ConfigError
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Distro, Gap, Package
-from seawall.domain.posture import Assessment, ObjectRef, Status
+from seawall.domain.posture import Assessment, ObjectRef, Status, TrendPoint
 from seawall.domain.severity import Severity
 from seawall.incidents.correlate import with_state
 from seawall.incidents.joining import entities_of
@@ -282,3 +282,36 @@ def test_poison_is_kept_once(store: SqlStore) -> None:
     store.poison.add(record)
     store.poison.add(record)
     assert store.poison.newest() == [record]
+
+
+def test_scores_over_time_are_kept_and_thinned(store: SqlStore) -> None:
+    for hour in range(0, 24 * 20, 6):
+        at = T0 + timedelta(hours=hour)
+        store.assessments.note_trend(
+            [TrendPoint("prod", "", at, hour, 1000, {"high": 1}, 2), TrendPoint("prod", "blue", at, 1, 2)]
+        )
+    points = store.assessments.trend(scope="prod", team="")
+    assert points[-1] == TrendPoint("prod", "", T0 + timedelta(hours=24 * 20 - 6), 474, 1000, {"high": 1}, 2)
+    days = [point.assessed_at.date() for point in points]
+    assert len(set(days[:6])) == 6, "of days long ago one remains"
+    assert 56 < len(points) < 80
+    assert store.assessments.trend(team="blue")[0].score == 0.5
+    assert store.assessments.trend(scope="test") == []
+    store.assessments.note_trend([replace(points[-1], passed=500)])
+    assert store.assessments.trend(scope="prod", team="")[-1].passed == 500
+
+
+def test_results_of_one_object_are_replaced_alone(store: SqlStore) -> None:
+    a, b = ObjectRef("Pod", "a", "n"), ObjectRef("Pod", "b", "n")
+    before = [
+        Assessment(f"{ref.name}{number}", f"WL-00{number}", Status.FAIL, Severity.HIGH, ref)
+        for ref in (a, b)
+        for number in (1, 2)
+    ]
+    store.assessments.replace("prod", before, T0)
+    passed = replace(before[0], status=Status.PASS)
+    assert store.assessments.replace_object("prod", a, [passed, before[2]], T0) == 2
+    assert [item.id for item in store.assessments.find(ref=a)] == ["a1"]
+    assert len(store.assessments.find(ref=b)) == 2
+    assert store.assessments.replace_object("prod", a, [], T0) == 1
+    assert store.assessments.find(ref=a) == []

@@ -154,7 +154,7 @@ def _trust(cluster: dict[str, Any], folder: Path) -> ssl.SSLContext:
         return context
     try:
         if data := text(cluster.get("certificate-authority-data")):
-            return ssl.create_default_context(cadata=base64.b64decode(data).decode())
+            return ssl.create_default_context(cadata=base64.b64decode(data, validate=True).decode())
         if name := text(cluster.get("certificate-authority")):
             return ssl.create_default_context(cafile=str(folder / name))
     except (OSError, ValueError, ssl.SSLError) as error:

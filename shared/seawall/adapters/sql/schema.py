@@ -143,8 +143,21 @@ assessment = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("severity", sa.SmallInteger, nullable=False),
     sa.Column("assessed_at", UtcDateTime, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
     sa.Column("document", Document, nullable=False),
     sa.Index("assessment_by_status", "status", "severity"),
+    sa.Index("assessment_by_object", "scope", "object"),
+)
+
+posture_trend = sa.Table(
+    "posture_trend",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("team", sa.Text, primary_key=True),
+    sa.Column("assessed_at", UtcDateTime, primary_key=True),
+    sa.Column("passed", sa.Integer, nullable=False),
+    sa.Column("assessed", sa.Integer, nullable=False),
+    sa.Column("document", Document, nullable=False),
 )
 
 sensor_stream = sa.Table(

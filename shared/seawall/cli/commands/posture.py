@@ -38,9 +38,9 @@ def assess(
     target: Annotated[
         str,
         typer.Argument(
-            help="A file or folder, or - for standard input: manifests, `kubectl get -A -o json`, rendered Helm, Terraform plan JSON, cloud API answers."
+            help="A file or folder, or - for standard input: manifests, `kubectl get -A -o json`, rendered Helm, Terraform plan JSON, cloud API answers. Without it: the live cluster of --kubeconfig, --context or --in-cluster."
         ),
-    ],
+    ] = "",
     output: Annotated[str, typer.Option("--format", "-f", help=f"{', '.join(FORMATS)}.")] = "table",
     to: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
@@ -77,12 +77,20 @@ def assess(
     paths: Annotated[
         bool, typer.Option("--paths/--no-paths", help="Rank failures by the attack paths that they lie on.")
     ] = True,
+    kubeconfig: Annotated[
+        Path | None, typer.Option("--kubeconfig", help="List the live cluster of this kubeconfig, read-only.")
+    ] = None,
+    context: Annotated[str, typer.Option("--context", help="List the live cluster of this context.")] = "",
+    in_cluster: Annotated[
+        bool, typer.Option("--in-cluster", help="List the cluster that this process runs in.")
+    ] = False,
 ) -> None:
-    """Judge TARGET by every control and print what fails."""
+    """Judge TARGET, or a live cluster, by every control and print what fails."""
     from seawall.app import assess_posture
     from seawall.posture.exceptions import read_exceptions
     from seawall.posture.frameworks import comply
     from seawall.posture.loading import require_objects
+    from seawall.posture.parameters import read_parameters
     from seawall.posture.world import minor_of
 
     if output not in FORMATS:
@@ -95,14 +103,26 @@ def assess(
     if wanted is None and chosen:
         wanted = sorted({name for item in chosen for name in item.controls})
     accepted = read_exceptions(read_bytes(exceptions), str(exceptions)) if exceptions else []
-    settings = read_parameters(parameters) if parameters else {}
+    settings = read_parameters(read_bytes(parameters), str(parameters)) if parameters else {}
     now = datetime.now(UTC)
-    loaded = read(target)
-    require_objects(loaded, target)
+    live = bool(kubeconfig or context or in_cluster)
+    if live == bool(target):
+        raise InputError(
+            "name what to judge" if not live else "either a TARGET or a live cluster, not both",
+            hint="a file, a folder, -, or --kubeconfig/--context/--in-cluster",
+        )
+    unread: set[str] = set()
+    if live:
+        loaded, unread, found_name = list_cluster(kubeconfig, context, in_cluster)
+        cluster = cluster or found_name
+    else:
+        loaded = read(target)
+        require_objects(loaded, target)
     report = assess_posture.assess(
         loaded.objects,
         today=now.date(),
         notes=loaded.notes,
+        unread=unread,
         controls=wanted,
         parameters=settings,
         cluster=cluster,
@@ -342,6 +362,35 @@ def list_controls(
     print_controls(chosen)
 
 
+@app.command("trend")
+def trend(
+    scope: Annotated[str, typer.Option("--scope", help="Only this cluster or target.")] = "",
+    team: Annotated[str, typer.Option("--team", help="Only this team.")] = "",
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How far to look back.")] = 30,
+    output: Annotated[str, typer.Option("--format", "-f", help="table, json or csv.")] = "table",
+) -> None:
+    """Print how the scores of clusters and teams went, from the assessments that the store has."""
+    from seawall.cli.posture_trend import print_trend
+
+    print_trend(scope, team, days, output)
+
+
+def list_cluster(kubeconfig: Path | None, context: str, in_cluster: bool) -> tuple[Any, set[str], str]:
+    """List a live cluster; return what was read, the kinds that were not, and the name of its context."""
+    from seawall.adapters.kubernetes import access
+    from seawall.adapters.kubernetes.client import KubeClient
+    from seawall.adapters.kubernetes.listing import ClusterSource
+    from seawall.posture.loading import Loaded
+
+    chosen = access.in_cluster() if in_cluster else access.from_kubeconfig(kubeconfig, context)
+    source = ClusterSource(chosen.name, lambda: KubeClient(chosen))
+    try:
+        collected = source.collect()
+    finally:
+        source.close()
+    return Loaded(collected.objects, collected.notes), collected.unread, chosen.name
+
+
 def read(target: str) -> Any:
     """Read the target, or standard input for `-`."""
     from seawall.posture.loading import Loaded, load, load_bytes
@@ -398,33 +447,6 @@ def framework_of(name: str) -> Any:
 
     path = Path(name)
     return read_framework(read_bytes(path), name) if path.suffix in {".yaml", ".yml", ".json"} else find(name)
-
-
-def read_parameters(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the settings of controls in a YAML file: control id, then name and value.
-
-    Raises:
-        InputError: a control or a setting that there is not; the message names what there is.
-    """
-    from seawall.posture.engine import checks
-    from seawall.posture.yaml_reader import documents
-
-    found: dict[str, dict[str, Any]] = {}
-    for document in documents(read_bytes(path)):
-        if document.error or not isinstance(document.value, dict):
-            raise InputError(f"{path}: {document.error or 'expected a mapping by control id'}")
-        for name, values in document.value.items():
-            known = checks().get(str(name))
-            if known is None:
-                raise InputError(f"{path}: no such control: {name}")
-            unknown = set(values) - set(known.parameters) if isinstance(values, dict) else {"(not a mapping)"}
-            if unknown:
-                raise InputError(
-                    f"{path}: {name} has no setting {', '.join(sorted(unknown))}",
-                    hint=f"it has: {', '.join(known.parameters) or 'none'}",
-                )
-            found[str(name)] = values
-    return found
 
 
 def read_bytes(path: Path) -> bytes:
