@@ -16,6 +16,8 @@ from tests.support import checkov, helm, terraform
 pytest_plugins = ["tests.support.fixtures"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared"
+_NPM = Path(__file__).parent / "support/npm/node_modules"
+SARIF_SCHEMA = _NPM / "@microsoft/sarif-matcher-utils/lib/schemas/sarif-2.1.0-rtm.5.json"
 AZURITE = Path(__file__).parent / "support/npm/node_modules/.bin/azurite"
 
 
@@ -64,6 +66,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     ),
     "ebpf": (_kernel_bpf, "root, a kernel with BTF, apt-get install clang llvm libbpf-dev bpftool"),
     "azurite": (_azurite, "npm ci --prefix tests/support/npm"),
+    "sarif-schema": (SARIF_SCHEMA.exists, "npm ci --prefix tests/support/npm"),
     "azure-functions": (lambda: _module("azure_functions_runtime"), "run with Python 3.13 (make setup)"),
     "lambda": (lambda: _module("awslambdaric"), "Linux (make setup)"),
     "kube-apiserver": (_kube_apiserver, "apt-get install etcd-server; tests/kube/build.sh (needs Go)"),

@@ -121,7 +121,7 @@ def test_the_table_fits_and_says_what_matters(place, width):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("scan", "oci:nowhere"), ("scan", "oci:image", "--format", "xml"), ("scan", "oci:image", "--fail-on", "bad"),
+        ("scan", "./kev.json"), ("scan", "./nowhere"), ("scan", "oci:nowhere"), ("scan", "oci:image", "--format", "xml"), ("scan", "oci:image", "--fail-on", "bad"),
         ("scan", "oci:image", "--db", "none.db"), ("scan", "oci:image", "--db", "kev.json"), ("scan", "oci:image", "--vex", "kev.json"),
         ("scan", "oci:image", "--ignore-file", "none.yaml"), ("scan", "127.0.0.1:9/x/y:1"), ("scan", "oci:image", "--attest"),
         ("db", "build", "--from", "nothing", "--output", "x.db"), ("db", "info", "kev.json"), ("affected", "CVE-1999-0001"),
@@ -136,6 +136,25 @@ def test_errors_are_one_clear_line_and_exit_2(place, arguments):
     assert run.stderr.startswith("seawall: ")
     assert len(run.stderr.strip().splitlines()) == 1
     assert "Traceback" not in run.stderr
+
+
+def test_only_the_severities_that_were_asked_for(place):
+    run = seawall("scan", "./image", "--severity", "low,medium", "--fail-on", "critical", "-f", "json", cwd=place)
+    assert run.returncode == 3
+    assert {item["severity"] for item in json.loads(run.stdout)["findings"]} == {"medium"}
+    assert "2 findings of other severities are not shown" in run.stderr
+    assert seawall("scan", "./image", "--severity", "worst", cwd=place).returncode == 2
+
+
+def test_a_bill_of_materials_needs_no_advisories(place, tmp_path):
+    run = seawall("scan", place / "image", "-f", "cyclonedx", cwd=tmp_path)
+    body = json.loads(run.stdout)
+    assert run.returncode == 0
+    assert "packages only" in run.stderr
+    assert {item["name"] for item in body["components"]} >= {"libssl3", "lodash"}
+    assert not body.get("vulnerabilities")
+    refused = seawall("scan", place / "image", "-f", "cyclonedx", "--fail-on", "high", cwd=tmp_path)
+    assert (refused.returncode, "no advisory file" in refused.stderr) == (2, True)
 
 
 def test_info_says_what_a_file_holds(place):

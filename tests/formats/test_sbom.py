@@ -15,6 +15,7 @@ from seawall.formats import cyclonedx, openvex, sarif, spdx, vex
 from seawall.formats import report as own
 from seawall.vulnerability.exceptions import Exceptions, ImageNames, Rule, VexStatus, apply
 
+from tests.conftest import SARIF_SCHEMA
 from tests.support.advisories import NOON
 
 OPENSSL = Package(
@@ -74,6 +75,26 @@ def test_cyclonedx_references_are_unique_and_exist():
         "CVE-2026-3": "not_affected",
         "CVE-2026-4": "not_affected",
     }
+
+
+@pytest.mark.real("sarif-schema")
+@pytest.mark.parametrize("report", [REPORT, FOLDER], ids=["image", "empty-folder"])
+def test_sarif_is_valid_by_its_schema(report):
+    from jsonschema import Draft7Validator
+
+    schema = json.loads(SARIF_SCHEMA.read_text())
+    Draft7Validator.check_schema(schema)
+    body = sarif.document(report)
+    errors = [f"{list(error.absolute_path)}: {error.message}" for error in Draft7Validator(schema).iter_errors(body)]
+    assert errors == []
+    assert list(Draft7Validator(schema).iter_errors(body | {"version": "2.0.0"}))
+
+
+def test_licences_are_expressions_where_they_are_certain():
+    certain = replace(REPORT, packages=(replace(OPENSSL, licenses=("GPLv2+ and MIT",)),))
+    assert spdx.document(certain)["packages"][1]["licenseDeclared"] == "GPL-2.0-or-later AND MIT"
+    assert cyclonedx.document(certain)["components"][0]["licenses"] == [{"expression": "GPL-2.0-or-later AND MIT"}]
+    assert spdx.document(REPORT)["packages"][1]["licenseDeclared"] == "NOASSERTION"
 
 
 @pytest.mark.parametrize("report", [REPORT, FOLDER], ids=["image", "empty-folder"])

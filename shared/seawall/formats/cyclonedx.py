@@ -9,6 +9,7 @@ from typing import Any
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Package
 from seawall.domain.severity import Severity
+from seawall.formats.licences import expression
 from seawall.formats.tool import version
 from seawall.formats.vulnerability_links import page, source
 
@@ -82,7 +83,9 @@ def _component(package: Package, ref: str) -> dict[str, Any]:
     if package.version:
         out["version"] = package.version
     if package.licenses:
-        out["licenses"] = [{"license": {"name": name}} for name in package.licenses if name]
+        declared = expression(package.licenses)
+        names = [{"license": {"name": name}} for name in package.licenses if name]
+        out["licenses"] = [{"expression": declared}] if declared else names
     out["purl"] = package.purl
     facts = {
         "ecosystem": package.ecosystem, "source": package.source, "source-version": package.source_version,

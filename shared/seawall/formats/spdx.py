@@ -9,6 +9,7 @@ from typing import Any
 
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.packages import Package
+from seawall.formats.licences import expression
 from seawall.formats.tool import version
 from seawall.formats.vulnerability_links import page
 
@@ -58,6 +59,7 @@ def _package(index: int, package: Package, findings: list[Finding]) -> dict[str,
         out["versionInfo"] = package.version
     if package.path:
         out["sourceInfo"] = f"found in {package.path}" + (f" of layer {package.layer}" if package.layer else "")
+    out["licenseDeclared"] = expression(package.licenses) or "NOASSERTION"
     if package.licenses:
         out["licenseComments"] = "The package says: " + ", ".join(package.licenses)
     references = [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": package.purl}]

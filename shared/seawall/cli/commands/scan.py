@@ -16,10 +16,13 @@ from seawall.domain.severity import Severity
 if TYPE_CHECKING:
     from seawall.domain.findings import ImageReport
     from seawall.settings import Settings
+    from seawall.vulnerability.advisory_file import AdvisoryFile
     from seawall.vulnerability.exceptions import Exceptions
 
 EXIT_POLICY = 3
 FORMATS = ("table", "json", "cyclonedx", "spdx", "sarif", "openvex", "cyclonedx-vex")
+INVENTORIES = ("cyclonedx", "spdx")
+"""Formats that say something without advisories."""
 app = typer.Typer()
 COMMAND = Command(id="scan", app=app)
 
@@ -29,7 +32,8 @@ def scan(
     target: Annotated[
         str,
         typer.Argument(
-            help="A registry reference, oci:DIR, oci-archive:FILE, docker-archive:FILE, or dir:PATH (also /proc/PID/root)."
+            help="A registry reference, oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:PATH (also /proc/PID/root), "
+            "or a path that starts with / or . and is told by its looks."
         ),
     ],
     output: Annotated[str, typer.Option("--format", "-f", help=", ".join(FORMATS))] = "table",
@@ -54,8 +58,14 @@ def scan(
         list[Path] | None, typer.Option("--vex", help="OpenVEX or CycloneDX VEX document; can be repeated.")
     ] = None,
     only_fixed: Annotated[
-        bool, typer.Option("--only-fixed", help="Leave out findings that have no fixed version.")
+        bool, typer.Option("--only-fixed", "--ignore-unfixed", help="Leave out findings that have no fixed version.")
     ] = False,
+    severities: Annotated[
+        str,
+        typer.Option(
+            "--severity", "-s", help="Show only these, with commas between: critical,high. --fail-on looks at all."
+        ),
+    ] = "",
     attest: Annotated[
         bool, typer.Option("--attest", help="Sign the findings and attach them to the image in its registry.")
     ] = False,
@@ -81,11 +91,14 @@ def scan(
     if output not in FORMATS:
         raise InputError(f"no such format: {output}", hint=", ".join(FORMATS))
     threshold = severity_of(fail_on)
+    shown = severities_of(severities)
     settings = load_settings()
     trusted = settings.vulnerabilities.public_key
-    advisories = open_file(
-        database or settings.effective_advisories, public_key_pem=read_key(trusted) if trusted else ""
+    place = database or settings.effective_advisories
+    judged = (
+        output not in INVENTORIES or database is not None or threshold is not None or attest or Path(place).exists()
     )
+    advisories = open_file(place, public_key_pem=read_key(trusted) if trusted else "") if judged else no_advisories()
     reports = scan_platforms(
         target,
         sources=open_sources(settings),
@@ -99,9 +112,26 @@ def scan(
         attach(reports, target, key or settings.effective_signing_key, settings)
     if only_fixed:
         reports = [without_unfixed(report) for report in reports]
+    worst = max((worst_open(report.findings) for report in reports), default=Severity.UNKNOWN)
+    if shown:
+        hidden = sum(item.severity not in shown for report in reports for item in report.findings)
+        reports = [of_severities(report, shown) for report in reports]
+        if hidden:
+            sys.stderr.write(f"seawall: {hidden:,} findings of other severities are not shown\n")
     write(reports, output, file)
-    if threshold is not None and any(worst_open(report.findings) >= threshold for report in reports):
+    if threshold is not None and worst >= threshold:
         raise typer.Exit(EXIT_POLICY)
+
+
+def no_advisories() -> AdvisoryFile:
+    """An advisory file without advisories, for a bill of materials on a machine that has none; said on standard error."""
+    from datetime import UTC, datetime
+
+    from seawall.vulnerability.advisory_build import Builder
+    from seawall.vulnerability.advisory_file import AdvisoryFile
+
+    sys.stderr.write("seawall: no advisory file here: packages only, no findings (`seawall db update` makes one)\n")
+    return AdvisoryFile(Builder().finish(built_at=datetime.now(UTC)))
 
 
 def attach(reports: list[ImageReport], target: str, key: str, settings: Settings) -> None:
@@ -144,6 +174,28 @@ def severity_of(word: str) -> Severity | None:
     if severity is Severity.UNKNOWN:
         raise InputError(f"no such severity: {word}", hint="informational, low, medium, high, critical")
     return severity
+
+
+def severities_of(words: str) -> frozenset[Severity]:
+    """Return the severities that `--severity` names; "unknown" is one of them.
+
+    Raises:
+        InputError: a word names none.
+    """
+    found = set()
+    for word in filter(None, (part.strip() for part in words.split(","))):
+        severity = Severity.parse(word)
+        if severity is Severity.UNKNOWN and word.lower() != "unknown":
+            raise InputError(f"no such severity: {word}", hint="unknown, informational, low, medium, high, critical")
+        found.add(severity)
+    return frozenset(found)
+
+
+def of_severities(report: ImageReport, severities: frozenset[Severity]) -> ImageReport:
+    """The report with only the findings of these severities."""
+    from dataclasses import replace
+
+    return replace(report, findings=tuple(item for item in report.findings if item.severity in severities))
 
 
 def read_exceptions(settings: Settings, policies: list[Path], documents: list[Path]) -> Exceptions:
