@@ -25,6 +25,7 @@ _SEVERITY_ID = {
     Severity.CRITICAL: 5,
 }
 _INCIDENT_STATUS = {"new": 1, "active": 2, "closed": 5}
+_VERDICT = {"falsePositive": 1, "truePositive": 2, "informationalExpectedActivity": 5}
 _COMPLIANCE_STATUS = {"pass": 1, "manual": 2, "fail": 3}
 _OBSERVABLE = {"ip": 2, "user": 4, "service_account": 4, "domain": 1, "file": 7, "process": 9}
 CREATE, UPDATE, CLOSE = 1, 2, 3
@@ -134,7 +135,10 @@ def _incident(subject: str, seq: int, body: Mapping[str, Any], time: int) -> Ite
         status_id=_INCIDENT_STATUS.get(incident["status"], 0),
         message=incident["title"],
         finding_info_list=[_finding_info(alert).model_dump(exclude_none=True) for alert in body["alerts"]],
-        incident_uid=subject,
+        assignee={"name": incident["owner"]} if incident.get("owner") else None,
+        assignee_group=None if incident.get("owner") else {"name": "unassigned"},
+        verdict_id=_VERDICT.get(incident.get("classification", "")),
+        unmapped={"incident_uid": subject},
         start_time=_milliseconds(incident["first_seen"]),
         end_time=_milliseconds(incident["last_seen"]),
         observables=_observables(incident["entities"]),
