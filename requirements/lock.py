@@ -21,7 +21,7 @@ COMMON = [
 APPS = {
     "azure": ["azure", "telemetry"],
     "azure-sync": ["azure", "defender-sync", "telemetry"],
-    "aws": ["aws", "telemetry"],
+    "aws": ["aws"],
     "gcp": ["gcp", "telemetry"],
     "server": ["server", "azure", "aws", "gcp", "reports", "telemetry"],
 }
