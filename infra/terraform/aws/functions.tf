@@ -44,6 +44,7 @@ locals {
       SEAWALL_SECURITY_HUB__ACCOUNT_ID = local.account
     } : {},
   )
+  telemetry = var.otlp_endpoint == "" ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint }
   secret_environment = {
     SEAWALL_API_TOKEN      = var.api_token
     SEAWALL_WEBHOOK_SECRET = var.webhook_secret
@@ -77,7 +78,7 @@ resource "aws_lambda_function" "this" {
     size = contains(["scan-image", "tick"], each.key) ? 10240 : 512
   }
   environment {
-    variables = each.key == "api" ? merge(local.environment, local.secret_environment) : local.environment
+    variables = merge(local.environment, local.telemetry, each.key == "api" ? local.secret_environment : {})
   }
   tracing_config {
     mode = "Active"

@@ -174,3 +174,13 @@ variable "webhook_secret" {
     error_message = "webhook_secret has at least 32 characters."
   }
 }
+
+variable "otlp_endpoint" {
+  description = "OpenTelemetry collector (OTLP over HTTP) that the functions' spans go to, https://host:4318; empty = none."
+  type        = string
+  default     = ""
+  validation {
+    condition     = var.otlp_endpoint == "" || can(regex("^https?://", var.otlp_endpoint))
+    error_message = "otlp_endpoint is a URL."
+  }
+}

@@ -35,6 +35,7 @@ locals {
       SEAWALL_HUB__NAMESPACE   = var.hub.namespace
       SEAWALL_HUB__SOURCE      = var.hub.source
     },
+    var.otlp_endpoint == "" ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint },
   )
 }
 
@@ -116,6 +117,7 @@ resource "google_cloud_run_v2_service_iam_member" "push" {
   member   = "serviceAccount:${google_service_account.push.email}"
 }
 
+# run.routes.invoke: registries and sensors cannot sign Google requests; the application asks for its own token.
 resource "google_cloud_run_v2_service_iam_member" "public" {
   count    = var.public_api ? 1 : 0
   project  = var.project
@@ -146,6 +148,7 @@ resource "google_project_iam_custom_role" "images" {
   )
 }
 
+# The role above, for the functions that scan and attach.
 resource "google_project_iam_member" "images" {
   for_each = { for pair in setproduct(["scan-image", "tick"], var.repository_projects) : join("/", pair) => { function = pair[0], project = pair[1] } }
   project  = each.value.project
@@ -174,6 +177,7 @@ resource "google_project_iam_custom_role" "clusters" {
   permissions = concat(local.discovery, [for kind in local.kinds : "container.${kind}.list"])
 }
 
+# The role above, for the timers and the reader.
 resource "google_project_iam_member" "clusters" {
   for_each = { for pair in setproduct(["reader", "tick"], var.cluster_projects) : join("/", pair) => { who = pair[0], project = pair[1] } }
   project  = each.value.project

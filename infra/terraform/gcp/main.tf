@@ -60,6 +60,7 @@ resource "google_kms_crypto_key_iam_member" "sign" {
   member        = local.account[each.key]
 }
 
+# cloudkms.cryptoKeyVersions.viewPublicKey: certificates of sensors are checked.
 resource "google_kms_crypto_key_iam_member" "read" {
   for_each      = toset(["sensor-events", "sensor-again"])
   crypto_key_id = google_kms_crypto_key.signing["sensors"].id
@@ -135,6 +136,7 @@ resource "google_pubsub_topic_iam_member" "dead" {
   member  = local.pubsub_agent
 }
 
+# pubsub.topics.publish: job_queues.put, and what failed too often.
 resource "google_pubsub_topic_iam_member" "send" {
   for_each = local.sends
   project  = var.project
@@ -143,6 +145,7 @@ resource "google_pubsub_topic_iam_member" "send" {
   member   = local.account[each.value.function]
 }
 
+# pubsub.topics.publish: batches of sensors.
 resource "google_pubsub_topic_iam_member" "sensors" {
   for_each = var.sensor_members
   project  = var.project
@@ -229,6 +232,7 @@ resource "google_logging_project_sink" "audit" {
   unique_writer_identity = true
 }
 
+# pubsub.topics.publish: the log sink's own identity.
 resource "google_pubsub_topic_iam_member" "sink" {
   for_each = google_logging_project_sink.audit
   project  = var.project

@@ -136,3 +136,13 @@ variable "maximum_instances" {
     error_message = "maximum_instances is 1 to 1000."
   }
 }
+
+variable "otlp_endpoint" {
+  description = "OpenTelemetry collector (OTLP over HTTP) that the functions' spans go to, https://host:4318; empty = none."
+  type        = string
+  default     = ""
+  validation {
+    condition     = var.otlp_endpoint == "" || can(regex("^https?://", var.otlp_endpoint))
+    error_message = "otlp_endpoint is a URL."
+  }
+}
