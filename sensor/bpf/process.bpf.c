@@ -133,31 +133,80 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 	r->head.result = action;
 }
 
-/* By the name of the file without the version at its end: python3.11 is python. */
-static __always_inline bool is_interpreter(struct dentry *dentry)
+/*
+ * By the name of the file without the version at its end: python3.11 is python. A function of its own, so that the
+ * verifier walks its loops once.
+ */
+__noinline u32 is_interpreter(u64 name_at)
 {
 	struct name_key key = {};
-	int end = 0;
+	u32 kept = 0;
 
-	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name));
-	for (int i = 0; i < sizeof(key.name); i++) {
-		char c = key.name[i];
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), (void *)name_at);
+	/* Without branches, or the verifier would walk every combination of them: each test gives its answer as bit 31. */
+	for (u32 i = 0; i < sizeof(key.name); i++) {
+		u32 c = (u8)key.name[i], is_version = (c - '0' - 10) & ~(c - '0'), is_dot = (c ^ '.') - 1, is_dash = (c ^ '-') - 1,
+		    is_end = c - 1;
 
-		if (!c)
-			break;
-		if (!(c >= '0' && c <= '9') && c != '.' && c != '-')
-			end = i + 1;
+		kept |= (~(is_version | is_dot | is_dash | is_end) >> 31) << i;
 	}
-	for (int i = 0; i < sizeof(key.name); i++)
-		if (i >= end)
-			key.name[i] = 0;
-	return bpf_map_lookup_elem(&interpreters, &key);
+	kept |= kept >> 1;
+	kept |= kept >> 2;
+	kept |= kept >> 4;
+	kept |= kept >> 8;
+	kept |= kept >> 16;
+	for (u32 i = 0; i < sizeof(key.name); i++)
+		key.name[i] &= -(u8)(kept >> i & 1);
+	return bpf_map_lookup_elem(&interpreters, &key) != NULL;
 }
 
 static __always_inline u8 file_origin(struct task_struct *task, struct file *file, u32 mnt_ns)
 {
 	return origin_of(task, BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry),
 			 BPF_CORE_READ(file, f_path.mnt), mnt_ns);
+}
+
+/* What descriptors 0 to 2 are, and the peer of one that is a connection, into the exec record of scratch 0. */
+__noinline u32 read_stdio(u64 task_at)
+{
+	struct task_struct *task = (void *)task_at;
+	u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct address peer = {};
+
+	if (!s)
+		return 0;
+	for (u32 fd = 0; fd < 3; fd++)
+		s->exec.stdio[fd] = stdio_kind(task, fd, &peer);
+	s->exec.peer = peer;
+	return 1;
+}
+
+/* Those above a process into the exec record of scratch 0. A function of its own for the verifier's sake. */
+__noinline u32 fill_ancestors(u64 task_at)
+{
+	struct task_struct *up = (void *)task_at;
+	u32 zero = 0, count = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!s)
+		return 0;
+	for (u32 i = 0; i < ANCESTORS; i++) {
+		struct ancestor *a = &s->exec.ancestors[i];
+
+		up = BPF_CORE_READ(up, real_parent, group_leader);
+		if (!up)
+			break;
+		a->pid = BPF_CORE_READ(up, tgid);
+		if (!a->pid)
+			break;
+		a->start_ns = BPF_CORE_READ(up, start_boottime);
+		a->uid = BPF_CORE_READ(up, cred, uid.val);
+		bpf_probe_read_kernel_str(a->comm, sizeof(a->comm), up->comm);
+		count = i + 1;
+	}
+	s->exec.ancestors_count = count;
+	return count;
 }
 
 /* Fires after the new image is committed: failed execs never appear, arguments can not change any more. Since 3.4. */
@@ -168,7 +217,6 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	u64 at = sizeof(struct exec_record);
 	u32 zero = 0;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
-	struct task_struct *up = task;
 	struct exec_record *r;
 	struct mm_struct *mm;
 	struct dentry *dentry;
@@ -208,16 +256,13 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		r->flags |= EXE_GAINED;
 	if (bprm->interp != bprm->filename)
 		r->flags |= EXE_SCRIPT;
-	__builtin_memset(&r->peer, 0, sizeof(r->peer));
-	r->stdio[0] = stdio_kind(task, 0, &r->peer);
-	r->stdio[1] = stdio_kind(task, 1, &r->peer);
-	r->stdio[2] = stdio_kind(task, 2, &r->peer);
+	read_stdio(bpf_get_current_task());
 	__builtin_memset(r->tty, 0, sizeof(r->tty));
 	if (BPF_CORE_READ(task, signal, tty))
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), BPF_CORE_READ(task, signal, tty, name));
 	check_credentials(r, r->head.ppid);
 	r->stdin_origin = 0;
-	if (r->head.mnt_ns != options.host_mnt_ns && is_interpreter(dentry)) {
+	if (r->head.mnt_ns != options.host_mnt_ns && is_interpreter((u64)BPF_CORE_READ(dentry, d_name.name))) {
 		u32 pid = r->head.pid, looks = SCRIPT_LOOKS;
 
 		bpf_map_update_elem(&script_readers, &pid, &looks, BPF_ANY);
@@ -225,21 +270,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 			r->stdin_origin = file_origin(task, file_of(task, 0), r->head.mnt_ns);
 	}
 
-	r->ancestors_count = 0;
-	for (u32 i = 0; i < ANCESTORS; i++) {
-		struct ancestor *a = &r->ancestors[i];
-
-		up = BPF_CORE_READ(up, real_parent, group_leader);
-		if (!up)
-			break;
-		a->pid = BPF_CORE_READ(up, tgid);
-		if (!a->pid)
-			break;
-		a->start_ns = BPF_CORE_READ(up, start_boottime);
-		a->uid = BPF_CORE_READ(up, cred, uid.val);
-		bpf_probe_read_kernel_str(a->comm, sizeof(a->comm), up->comm);
-		r->ancestors_count = i + 1;
-	}
+	fill_ancestors(bpf_get_current_task());
 
 	r->path_bytes = append_path(&at, dentry, vfs);
 	r->cwd_bytes = append_path(&at, BPF_CORE_READ(task, fs, pwd.dentry),

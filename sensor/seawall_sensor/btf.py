@@ -1,4 +1,4 @@
-"""The BPF Type Format, as far as the sensor asks: values of enumerations, sizes and offsets of structures.
+"""The BPF Type Format, as far as the sensor asks: sizes and offsets of structures.
 
 Source: Documentation/bpf/btf.rst. The running kernel's lies in /sys/kernel/btf/vmlinux, an object's in its `.BTF` section.
 """
@@ -6,7 +6,6 @@ Source: Documentation/bpf/btf.rst. The running kernel's lies in /sys/kernel/btf/
 from __future__ import annotations
 
 import struct
-from functools import cache
 from pathlib import Path
 
 _HEADER = struct.Struct("<HBBIIIII")
@@ -63,24 +62,3 @@ def section(path: Path, wanted: str) -> bytes:
         if blob[start : blob.index(b"\0", start)].decode() == wanted:
             return blob[offset : offset + length]
     return b""
-
-
-@cache
-def enum_value(enumeration: str, name: str) -> int | None:
-    """Return the value of `name` in an enumeration of the running kernel; None when there is no such name or no BTF."""
-    try:
-        blob = Path("/sys/kernel/btf/vmlinux").read_bytes()
-    except OSError:
-        return None
-    _, base = _strings(blob)
-    wanted = blob.find(b"\0" + name.encode() + b"\0", base) + 1 - base
-    kinds = {blob.find(b"\0" + enumeration.encode() + b"\0", base) + 1 - base}
-    if wanted <= 0:
-        return None
-    for type_name, info, _, at in _types(blob):
-        if info >> 24 & 31 == 6 and type_name in kinds:
-            for index in range(info & 0xFFFF):
-                member, value = struct.unpack_from("<Ii", blob, at + 8 * index)
-                if member == wanted:
-                    return int(value)
-    return None

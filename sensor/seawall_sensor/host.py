@@ -114,7 +114,7 @@ def _container_hierarchy() -> tuple[int, str, int]:
 
 def _subsystem_index(controller: str, listed: list[str]) -> int:
     """Return the value of `<controller>_cgrp_id` from the kernel's BTF; the place in `/proc/cgroups` where it has none."""
-    from seawall_sensor.btf import enum_value
+    from seawall_sensor.libbpf import enum_value
 
     value = enum_value("cgroup_subsys_id", f"{controller}_cgrp_id")
     return listed.index(controller) if value is None else value

@@ -10,6 +10,7 @@ import ctypes
 import logging
 import mmap
 import os
+import struct
 from collections import deque
 from collections.abc import Iterator
 from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_void_p
@@ -50,10 +51,16 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
     ("libbpf_set_print", c_void_p, [c_void_p]),
     ("btf__load_vmlinux_btf", c_void_p, []),
     ("btf__find_by_name_kind", ctypes.c_int32, [c_void_p, c_char_p, c_uint32]),
+    ("btf__type_by_id", c_void_p, [c_void_p, c_uint32]),
+    ("btf__name_by_offset", c_char_p, [c_void_p, c_uint32]),
 )
 
 BTF_STRUCT, BTF_ENUM, BTF_TYPEDEF, BTF_FUNC = 4, 6, 8, 12
 """Kinds of types, linux/btf.h."""
+
+_LIBBPF_DEBUG = 2
+_TYPE, _ENUMERATOR = struct.Struct("<3I"), struct.Struct("<Ii")
+"""`struct btf_type` and `struct btf_enum`, linux/btf.h."""
 
 _printed: deque[str] = deque(maxlen=100)
 # A verifier's log is up to 16 MB and its reason stands at the end. Pages that are never written cost nothing.
@@ -63,6 +70,8 @@ _text = (ctypes.c_char * len(_pages)).from_buffer(_pages)
 
 def _print(_level: int, form: bytes, arguments: int) -> int:
     """Keep what libbpf says: it is the only place where the reason of a refusal stands."""
+    if _level == _LIBBPF_DEBUG:
+        return 0
     length = _libc().vsnprintf(ctypes.byref(_text), len(_text), form, c_void_p(arguments))
     end = min(max(length, 0), len(_text) - 1)
     _printed.append(_pages[max(end - 8000, 0) : end].decode(errors="replace").rstrip())
@@ -126,6 +135,25 @@ def _vmlinux() -> int:
 def kernel_has_type(name: str, kind: int = BTF_STRUCT) -> bool:
     """Whether the running kernel's BTF has a type of that name; False without BTF."""
     return bool(_vmlinux()) and _libbpf().btf__find_by_name_kind(_vmlinux(), name.encode(), kind) > 0
+
+
+@cache
+def enum_value(enumeration: str, name: str) -> int | None:
+    """Return the value of `name` in an enumeration of the running kernel; None when there is no such name or no BTF."""
+    if not _vmlinux():
+        return None
+    library = _libbpf()
+    number = library.btf__find_by_name_kind(_vmlinux(), enumeration.encode(), BTF_ENUM)
+    if number <= 0:
+        return None
+    at = int(library.btf__type_by_id(_vmlinux(), number))
+    _, info, _ = _TYPE.unpack(ctypes.string_at(at, _TYPE.size))
+    for index in range(info & 0xFFFF):
+        row = ctypes.string_at(at + _TYPE.size + _ENUMERATOR.size * index, _ENUMERATOR.size)
+        offset, value = _ENUMERATOR.unpack(row)
+        if library.btf__name_by_offset(_vmlinux(), offset) == name.encode():
+            return int(value)
+    return None
 
 
 def has_tracepoint(name: str) -> bool:

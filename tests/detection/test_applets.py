@@ -52,3 +52,13 @@ def test_judged_like_program_starts(rule, text):
     assert engine.run([ran("sh", exe="/bin/busybox", args=("sh", "-c", text))])
     assert list(engine.process(ran("sh", exe="/bin/busybox", args=("sh", "-c", text))))
     assert not engine.run([ran("sh", exe="/bin/busybox", args=("sh", "-c", "ls; date; sleep 1"))])
+
+
+def test_equal_starts_are_judged_once_and_windows_still_count():
+    engine = Engine([RULES["RT-0104"], RULES["RT-0513"]])
+    quiet = [ran("id", at=number / 1000) for number in range(3)]
+    assert [list(engine.process(each)) for each in quiet] == [[], [], []]
+    assert len(engine.process(ran("/tmp/x"))) == 1
+    assert len(engine.process(ran("/tmp/x"))) == 1, "what said something says it again"
+    others = [engine.process(ran(command)) for command in ("whoami", "uname -a", "hostname", "ps", "id")]
+    assert any(others), "a quiet start counts for windows"

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _TABLE_LIMIT = 20_000
 """Rows of the dispatch table; verbs and resources come from outside, so it is emptied when it grows over this."""
 
+_QUIET_LIMIT = 8192
+"""Process starts that said nothing a moment ago, remembered by their hash."""
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 Rules = tuple[Detection, ...]
@@ -171,6 +174,8 @@ class Engine:
         self._table: dict[tuple[str, str, str, int], Rules] = {}
         self._by_type: dict[type[Any], Rules] = {}
         self._by_operation: dict[tuple[type[Any], str], Rules] = {}
+        self._quiet: set[int] = set()
+        self._windowed: dict[str, Rules] = {}
         self._callers: dict[str, int] = {}
         self._tools: dict[str, int] = {}
         self._origins: dict[str, int] = {}
@@ -282,10 +287,29 @@ class Engine:
         rules = self.rules_for(event)
         if not rules:
             return ()
+        key = 0
+        if type(event) is ProcessExec:
+            key = _sameness(event)
+            if key in self._quiet:
+                rules = self._windowed_only(program(event.process), rules)
         if self._knowledge is None:
-            return [alert for rule in rules for alert in self._judge(rule, event)]
-        with use(self._knowledge):
-            return [alert for rule in rules for alert in self._judge(rule, event)]
+            found = [alert for rule in rules for alert in self._judge(rule, event)]
+        else:
+            with use(self._knowledge):
+                found = [alert for rule in rules for alert in self._judge(rule, event)]
+        if key and not found:
+            if len(self._quiet) >= _QUIET_LIMIT:
+                self._quiet.clear()
+            self._quiet.add(key)
+        return found
+
+    def _windowed_only(self, name: str, rules: Rules) -> Rules:
+        found = self._windowed.get(name)
+        if found is None:
+            if len(self._windowed) >= _TABLE_LIMIT:
+                self._windowed.clear()
+            found = self._windowed[name] = tuple(rule for rule in rules if rule.window is not None)
+        return found
 
     def rules_for(self, event: Any) -> Rules:
         """Return the analytics that could match `event`."""
@@ -462,6 +486,24 @@ def make_alert(rule: Detection, what: Description, match: Match, *, default_time
         analytic_version=rule.version,
         members=(event_hash(what.id),),
     )
+
+
+def _sameness(event: ProcessExec) -> int:
+    """Hash of all that analytics without a window take from a process start, for five seconds.
+
+    Loops and health checks start the same program the same way again and again: what said nothing says nothing.
+    """
+    process, container = event.process, event.container
+    return hash(
+        (
+            event.ts_ns // 5_000_000_000, process.exe, process.args, process.cwd, process.uid, process.euid, process.caps,
+            process.tty, process.loginuid, process.origin, process.drift, process.deleted, process.exe_mode,
+            process.entered, process.user_ns, process.script_drift, event.script, event.script_drift, event.stdio,
+            event.peer, event.gained, event.previous_exe, tuple(event.environment.items()),
+            container.id if container is not None else "", event.complete,
+            tuple([(each.exe, each.args) for each in process.ancestors]),
+        )
+    )  # fmt: skip
 
 
 CALLERS = ("user", "anonymous", "node", "service_account", "system")
