@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from seawall.adapters.sql import schema
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
