@@ -1,6 +1,6 @@
 """Node: installed packages by their `package.json`.
 
-Source: npm "package.json"; only folders under `node_modules` (and npm's own global tree) are installed packages.
+Source: npm "package.json".
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ class _PackageJson(msgspec.Struct):
     version: object = None
     license: object = None
     licenses: object = None
+    private: object = None
+    repository: object = None
 
 
 _DECODER = msgspec.json.Decoder(_PackageJson)
 
 
-@analyzer(id="node-installed", reads=("**/package.json",))
+@analyzer(id="node-installed", reads=("**/package.json",), version=2)
 def node_installed(file: ImageFile) -> Iterator[Found | Gap]:
-    """Yield the package of `node_modules/[@scope/]name/package.json`; files elsewhere describe no installed package."""
+    """Yield the package of `node_modules/[@scope/]name/package.json`, or of one that was unpacked by hand.
+
+    The latter (`/opt/yarn-v1.22.22`, as Node's own images have it) is told by what published packages say and
+    applications do not: a repository, and not `private`.
+    """
     installed = _INSTALLED.search(file.folder) is not None
     try:
         record = _DECODER.decode(file.content.removeprefix(b"\xef\xbb\xbf"))
@@ -45,7 +51,7 @@ def node_installed(file: ImageFile) -> Iterator[Found | Gap]:
     if not _NAME.fullmatch(name) or len(name) > 256 or len(version) > 256 or re.search(r"\s", version):
         yield Gap(file.path, f"{name[:80]!r} {version[:80]!r} is not a package name and version")
         return
-    if not installed:
+    if not installed and (record.private or not record.repository or not _licences(record)):
         return
     yield npm_package(name, version, licenses=_licences(record))
 

@@ -18,7 +18,7 @@ _PIN = re.compile(
 )
 
 
-@analyzer(id="requirements", reads=("**/requirements.txt",), project=True)
+@analyzer(id="requirements", reads=("**/requirements*.txt",), version=2, project=True)
 def requirements(file: ImageFile) -> Iterator[Found]:
     """Yield the requirements pinned with `==`."""
     for line in file.text.splitlines():
@@ -26,7 +26,9 @@ def requirements(file: ImageFile) -> Iterator[Found]:
             yield Found("pypi", match.group(1), match.group(2), declared=True)
 
 
-@analyzer(id="python-lock", reads=("**/poetry.lock", "**/uv.lock", "**/pdm.lock", "**/pylock.toml"), project=True)
+@analyzer(
+    id="python-lock", reads=("**/poetry.lock", "**/uv.lock", "**/pdm.lock", "**/pylock*.toml"), version=2, project=True
+)
 def python_lock(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the packages of a TOML lock file; the project itself (a uv package without registry) is left out."""
     try:
