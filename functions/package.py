@@ -33,8 +33,9 @@ BOTOCORE_SERVICES = (
 )  # fmt: skip
 """Service models that we call; the others are nine tenths of botocore."""
 
-LAMBDA_UNUSED = ("fastapi_offline/static/*.js", "fastapi_offline/static/*.css", "charset_normalizer")
-"""The pages at /docs (the OpenAPI document itself stays), and guesses of encodings that no API we call needs."""
+LAMBDA_UNUSED = ("fastapi_offline/static/*.js", "fastapi_offline/static/*.css", "charset_normalizer", "sqlalchemy/orm")
+"""The pages at /docs (the OpenAPI document itself stays), guesses of encodings that no API we call needs, and the half of
+SQLAlchemy that maps objects: the store speaks Core."""
 OWN = ("handlers.py", "main.py", "function_app.py")
 """Entry points stay as they are."""
 

@@ -71,7 +71,7 @@ def sensor_stream(event: Event, context: object) -> Event:
 
 
 def tick(event: Event, context: object) -> None:
-    """EventBridge Scheduler: `{"timer": "publish" | "rescan" | "advisories" | "reconcile"}`."""
+    """EventBridge Scheduler: `{"timer": "publish" | "rescan" | "advisories" | "reconcile" | "discover"}`."""
     with job("tick", _trace()):
         application().tick(str(event.get("timer", "")))
 

@@ -77,7 +77,7 @@ def sensor_events(event: CloudEvent) -> None:
 
 @functions_framework.cloud_event
 def tick(event: CloudEvent) -> None:
-    """Cloud Scheduler by Pub/Sub: the message is `{"timer": "publish" | "rescan" | "advisories" | "reconcile"}`."""
+    """Cloud Scheduler by Pub/Sub: the message is `{"timer": "publish" | "rescan" | "advisories" | "reconcile" | "discover"}`."""
 
     def handle(raw: bytes, _envelope: bytes) -> None:
         try:

@@ -207,7 +207,7 @@ resource "aws_eks_access_policy_association" "reader" {
 }
 
 resource "aws_scheduler_schedule" "tick" {
-  for_each            = { publish = "rate(1 minute)", rescan = "rate(1 hour)", advisories = "rate(6 hours)", reconcile = "rate(1 hour)" }
+  for_each            = { publish = "rate(1 minute)", rescan = "rate(1 hour)", advisories = "rate(6 hours)", reconcile = "rate(1 hour)", discover = "rate(1 hour)" }
   name                = "${local.prefix}${each.key}"
   schedule_expression = each.value
   flexible_time_window {

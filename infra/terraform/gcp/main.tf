@@ -8,7 +8,7 @@ locals {
   # Topics of jobs, as seawall.adapters.job_queues names them, and those that others publish to.
   jobs    = ["images", "audit", "sensor", "posture", "correlate"]
   topics  = toset(concat([for job in local.jobs : "${local.prefix}${job}"], ["gcr", "${local.prefix}audit-logs", "${local.prefix}sensor-events", "${local.prefix}tick"]))
-  timers  = { publish = "* * * * *", rescan = "40 * * * *", advisories = "5 */6 * * *", reconcile = "20 * * * *" }
+  timers  = { publish = "* * * * *", rescan = "40 * * * *", advisories = "5 */6 * * *", reconcile = "20 * * * *", discover = "17 * * * *" }
   account = { for name, service in google_service_account.function : name => "serviceAccount:${service.email}" }
 
   # What each function takes, from which topic, with how much, and which topics it publishes to.
