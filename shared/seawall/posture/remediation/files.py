@@ -18,6 +18,7 @@ from seawall.domain.posture import Assessment, Status
 from seawall.posture.engine import evaluate
 from seawall.posture.loading import Loaded, load_bytes
 from seawall.posture.objects import Note
+from seawall.posture.remediation.layout import carry_over
 from seawall.posture.remediation.patches import edit, operations, repairable
 from seawall.posture.world import World
 
@@ -55,8 +56,14 @@ def repair_text(
     reader.indent(mapping=2, sequence=_sequence_indent(source), offset=_sequence_indent(source) - 2)
     try:
         parsed = list(reader.load_all(source))
+        before = _dump(reader, parsed)
     except (YAMLError, ValueError, RecursionError) as error:
-        return source, [], [], [Note(name, f"left as it is: {str(error).splitlines()[0]}")]
+        why = (
+            "a Helm template: change the chart's values, or repair what `helm template` renders"
+            if "{{" in source
+            else str(error).splitlines()[0]
+        )
+        return source, [], [], [Note(name, f"left as it is: {why}")]
     fixed: list[Assessment] = []
     left: list[Assessment] = []
     seen: set[str] = set()
@@ -71,6 +78,9 @@ def repair_text(
             if finding.status is not Status.FAIL or target < 0 or target >= len(objects):
                 continue
             item = report.assessment(number, target, finding)
+            if not _is_of(objects[target], item):
+                left.append(item)
+                continue
             edits = [edit(objects[target], change) for change in operations(item)] if repairable(item, grades) else []
             if edits:
                 # Another repair of this round may have done it already.
@@ -82,7 +92,28 @@ def repair_text(
                 left.append(item)
         if not progress:
             break
-    return (_dump(reader, parsed) if fixed else source), fixed, left, loaded.notes
+    return (_laid_out(source, before, _dump(reader, parsed)) if fixed else source), fixed, left, loaded.notes
+
+
+def _is_of(body: Any, item: Assessment) -> bool:
+    """Whether a document is the object that a result names, as far as it names one."""
+    meta = body.get("metadata") if isinstance(body, dict) else None
+    name = meta.get("name") or meta.get("generateName") if isinstance(meta, dict) else None
+    return str(body.get("kind")) == item.object.kind and str(name or "") == item.object.name
+
+
+def _laid_out(source: str, before: str, after: str) -> str:
+    """Return the repaired text in its author's layout where that means the same, else in the writer's."""
+    found = carry_over(source, before, after)
+    if found is None:
+        return after
+    plain = YAML(typ="safe", pure=True)
+    plain.allow_duplicate_keys = True
+    try:
+        same = list(plain.load_all(found)) == list(plain.load_all(after))
+    except (YAMLError, ValueError, RecursionError):
+        same = False
+    return found if same else after
 
 
 def _objects(parsed: list[Any]) -> list[Any]:
