@@ -110,7 +110,9 @@ class Scene:
             self.nodes[obj.name]
             for obj in self.world.of("Node")
             if not obj.spec.get("unschedulable")
-            and not any(item.get("effect") in {"NoSchedule", "NoExecute"} for item in mappings(obj.spec.get("taints")))
+            and not any(
+                text(item.get("effect")) in {"NoSchedule", "NoExecute"} for item in mappings(obj.spec.get("taints"))
+            )
         ]
         return found or list(self.nodes.values()) or [UNKNOWN_NODE]
 

@@ -392,7 +392,8 @@ def _record_file(role: str, obj: Obj, item: dict[str, Any], at: str) -> NodeFile
 
 
 def _name(ownership: dict[str, Any], name: str, number: str) -> str:
-    return text(ownership.get(name)) or {0: "root"}.get(ownership.get(number, -1), str(ownership.get(number, "")))
+    owner = ownership.get(number, "")
+    return text(ownership.get(name)) or ("root" if owner == 0 and owner is not False else str(owner))
 
 
 def _octal(value: object) -> int | None:

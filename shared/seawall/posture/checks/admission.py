@@ -161,7 +161,7 @@ def bypass(obj: Obj, _: World) -> Iterator[Finding]:
             for place, item in enumerate(mappings(mapping(hook.get(name)).get("matchExpressions"))):
                 key = text(item.get("key"))
                 if (
-                    item.get("operator") in {"NotIn", "DoesNotExist"}
+                    text(item.get("operator")) in {"NotIn", "DoesNotExist"}
                     and key not in {"kubernetes.io/metadata.name", "control-plane"}
                     and (name == "objectSelector" or _TENANT_KEYS.search(key))
                 ):

@@ -348,7 +348,7 @@ def reachable(subject: Workload | Obj, world: World) -> Iterator[Finding]:
             if id(way) not in seen:
                 seen.add(id(way))
                 yield fail("", f"{way.kind}/{way.name}", "meant to be published", part=f"{way.kind}/{way.name}")
-    elif subject.spec.get("type") in {"NodePort", "LoadBalancer"} and not is_internal(subject):
+    elif text(subject.spec.get("type")) in {"NodePort", "LoadBalancer"} and not is_internal(subject):
         yield fail("spec.type", subject.spec.get("type"), "meant to be published")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from seawall.posture.check import Extension, Finding, fail
-from seawall.posture.objects import Obj, mapping, sequence, texts
+from seawall.posture.objects import Obj, mapping, sequence, text, texts
 from seawall.posture.world import World
 
 
@@ -22,7 +22,7 @@ def _extension(control: str, field: str, allows: Callable[[dict[str, Any]], bool
 def _may_be_root(spec: dict[str, Any]) -> bool:
     rule = mapping(spec.get("runAsUser"))
     zero = any(mapping(item).get("min") == 0 for item in sequence(rule.get("ranges")))
-    return rule.get("rule") not in {"MustRunAsNonRoot", "MustRunAs"} or (rule.get("rule") == "MustRunAs" and zero)
+    return text(rule.get("rule")) not in {"MustRunAsNonRoot", "MustRunAs"} or (rule.get("rule") == "MustRunAs" and zero)
 
 
 EXTENSIONS: Final = (

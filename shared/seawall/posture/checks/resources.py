@@ -28,7 +28,7 @@ def _unless_limit_range(kind: str, resource: str) -> Callable[[Workload, World, 
 
 
 def _unless_job(workload: Workload, _: World, found: list[Finding]) -> list[Finding]:
-    if workload.is_job or workload.spec.get("restartPolicy") in {"Never", "OnFailure"}:
+    if workload.is_job or text(workload.spec.get("restartPolicy")) in {"Never", "OnFailure"}:
         return [Finding(Status.NOT_APPLICABLE, reason="runs to an end")]
     return found
 
