@@ -8,6 +8,7 @@ from typing import Any, Final
 from seawall.domain.posture import Status
 from seawall.posture.catalogue import controls
 from seawall.posture.enforcement import enforceable
+from seawall.posture.enforcement.expressions import Expression
 from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
 
 VARIABLES: Final = {
@@ -27,6 +28,7 @@ _RESOURCES: Final = (
 _KINDS: Final = {
     "Service": ("", ["v1"], ["services"]),
     "Deployment": ("apps", ["v1"], ["deployments"]),
+    "Ingress": ("networking.k8s.io", ["v1"], ["ingresses"]),
     "PeerAuthentication": ("security.istio.io", ["*"], ["peerauthentications"]),
 }
 _LISTS: Final = {On.CONTAINER: "variables.containers", On.MAIN: "variables.main", On.RUNNING: "variables.running"}
@@ -117,8 +119,10 @@ def condition(rule: Rule, base: str, depth: int = 0) -> str:
     return f"({there}) && ({holds})" if rule.absent is not Status.PASS else f"!({there}) || ({holds})"
 
 
-def expressions(control: FieldControl) -> list[tuple[str, str]]:
+def expressions(control: FieldControl | Expression) -> list[tuple[str, str]]:
     """Return the CEL expression of each rule and the field that it is about; all have to hold."""
+    if isinstance(control, Expression):
+        return [(control.cel, control.field)]
     if control.cel:
         return [(control.cel, control.rules[0].field)]
     found = []

@@ -1,4 +1,4 @@
-"""Gatekeeper constraint templates with Rego, and constraints. Source: Gatekeeper documentation."""
+"""Gatekeeper constraint templates with Rego or CEL, and constraints. Source: Gatekeeper documentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, Final
 from seawall.domain.posture import Status
 from seawall.posture.catalogue import controls
 from seawall.posture.enforcement import enforceable
-from seawall.posture.enforcement.cel import spellings
+from seawall.posture.enforcement.cel import VARIABLES, expressions, spellings
+from seawall.posture.enforcement.expressions import Expression
 from seawall.posture.fields import FieldControl, On, Op, Rule
 
 _VIEW: Final = """
@@ -108,6 +109,16 @@ def rego(control: FieldControl) -> str:
     return "\n".join(out)
 
 
+def native(row: FieldControl | Expression) -> dict[str, Any]:
+    """Return the source of a template for Gatekeeper's CEL engine (3.18 and later), for what Rego is not generated for."""
+    source: dict[str, Any] = {} if row.kinds else {"variables": [{"name": key, "expression": value} for key, value in VARIABLES.items()]}  # fmt: skip
+    source["validations"] = [
+        {"expression": expression, "message": f"{row.id}: {controls()[row.id].title} ({field})"}
+        for expression, field in expressions(row)
+    ]
+    return source
+
+
 def kind_of(control: str) -> str:
     """Return the constraint kind of a control."""
     return f"Seawall{control.replace('-', '').capitalize()}"
@@ -117,14 +128,19 @@ def templates(wanted: list[str] | None = None, *, action: str = "deny") -> list[
     """Return a ConstraintTemplate and a constraint for each enforceable control that is wanted (all when None)."""
     documents: list[dict[str, Any]] = []
     for name, row in enforceable().items():
-        if (wanted is not None and name not in wanted) or row.cel or row.more_cel:
+        if wanted is not None and name not in wanted:
             continue
         kind = kind_of(name)
+        program: dict[str, Any] = {"target": "admission.k8s.gatekeeper.sh"}
+        if isinstance(row, Expression) or row.cel or row.more_cel:
+            program["code"] = [{"engine": "K8sNativeValidation", "source": native(row)}]
+        else:
+            program["rego"] = rego(row)
         documents.append(
             {
                 "apiVersion": "templates.gatekeeper.sh/v1", "kind": "ConstraintTemplate",
                 "metadata": {"name": kind.lower(), "annotations": {"metadata.gatekeeper.sh/title": controls()[name].title, "description": controls()[name].remedy}},
-                "spec": {"crd": {"spec": {"names": {"kind": kind}}}, "targets": [{"target": "admission.k8s.gatekeeper.sh", "rego": rego(row)}]},
+                "spec": {"crd": {"spec": {"names": {"kind": kind}}}, "targets": [program]},
             }
         )  # fmt: skip
         documents.append(
@@ -136,7 +152,7 @@ def templates(wanted: list[str] | None = None, *, action: str = "deny") -> list[
     return documents
 
 
-def _match(row: FieldControl) -> list[dict[str, Any]]:
+def _match(row: FieldControl | Expression) -> list[dict[str, Any]]:
     if row.kinds:
         return [{"apiGroups": ["*"], "kinds": list(row.kinds)}]
     return [
