@@ -212,6 +212,40 @@ resource "aws_cloudwatch_metric_alarm" "age" {
   tags                = local.tags
 }
 
+resource "aws_cloudwatch_metric_alarm" "behind" {
+  for_each            = local.streams
+  alarm_name          = "${local.prefix}${each.key}-behind"
+  alarm_description   = "The function is more than ten minutes behind its stream: raise shards or look into its log."
+  namespace           = "AWS/Lambda"
+  metric_name         = "IteratorAge"
+  dimensions          = { FunctionName = aws_lambda_function.this[each.key].function_name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 2
+  threshold           = 600000
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_topic
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  for_each            = local.functions
+  alarm_name          = "${local.prefix}${each.key}-errors"
+  alarm_description   = "More than 20 failed runs in 15 minutes: see the function's log."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = aws_lambda_function.this[each.key].function_name }
+  statistic           = "Sum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 20
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_topic
+  tags                = local.tags
+}
+
 # Pushes to ECR: EventBridge puts them into the queue.
 resource "aws_cloudwatch_event_rule" "pushes" {
   name        = "${local.prefix}pushes"
