@@ -22,3 +22,8 @@ output "store_host" {
   description = "Private address of Cloud SQL; empty with an external store."
   value       = try(google_sql_database_instance.store[0].private_ip_address, "")
 }
+
+output "store_users" {
+  description = "PostgreSQL users of the functions, for infra/sql/cloudsql.sql; empty with an external store."
+  value       = [for user in google_sql_user.function : user.name]
+}
