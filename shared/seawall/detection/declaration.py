@@ -69,6 +69,8 @@ class Detection:
     programs: frozenset[str] = frozenset()
     """For `ProcessExec`: programs as `seawall.detection.processes.program` names them. Empty = any."""
     window: timedelta | None = None
+    before: tuple[str, ...] = ()
+    """For a `window` without a `threshold`: the resources whose events matter to later ones. Empty = all that it meets."""
     by: str = ""
     """Attributes of the event, joined by "+", that a window is kept for, e.g. "cluster+actor"."""
     threshold: int = 0

@@ -230,7 +230,9 @@ class Engine:
         time = event.time or self._default_time
         observation = Observation(time.timestamp(), event.id, None, event)
         key, found = _value(event, rule.by), []
-        for current, before in self._windows.earlier(rule.id, key, observation, span_s=rule.window.total_seconds()):
+        alone = bool(rule.before) and event.resource not in rule.before
+        span_s = rule.window.total_seconds()
+        for current, before in self._windows.earlier(rule.id, key, observation, span_s=span_s, alone=alone):
             try:
                 match = rule.check(current, before)
             except Exception as error:  # noqa: BLE001 - see _judge
@@ -434,7 +436,8 @@ class Engine:
         time = _time(event) or self._default_time
         observation = Observation(time.timestamp(), str(event.id), None, event)
         key = _value(event, rule.by)
-        for current, before in self._windows.earlier(rule.id, key, observation, span_s=span_s):
+        alone = bool(rule.before) and event.resource not in rule.before
+        for current, before in self._windows.earlier(rule.id, key, observation, span_s=span_s, alone=alone):
             match = rule.check(current, before)
             if match is not None:
                 found.append(self._alert(rule, current, match))

@@ -6,7 +6,7 @@ neighbours until the bound is reached; then the keys that were quiet longest go 
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
@@ -58,8 +58,8 @@ class Windows(Generic[T]):
         before = len(entry.items)
         if observation.id in entry.ids:
             return
-        in_order = not entry.items or entry.items[-1].ts <= observation.ts
-        if in_order and (not entry.items or entry.items[-1] < observation):
+        # Of equal times the order says nothing: records without one would otherwise be swept again and again.
+        if not entry.items or entry.items[-1].ts <= observation.ts:
             entry.append(observation, span_s)
             if len(entry.counts) >= threshold:
                 yield from _emit_newest(entry.items, entry.start)
@@ -70,9 +70,12 @@ class Windows(Generic[T]):
         self._account(len(entry.items) - before)
 
     def earlier(
-        self, rule: str, key: str, observation: Observation[T], *, span_s: float
+        self, rule: str, key: str, observation: Observation[T], *, span_s: float, alone: bool = False
     ) -> Iterator[tuple[T, list[T]]]:
-        """Add an observation; yield it and every later one that it can still matter to, each with its earlier items."""
+        """Add an observation; yield it and every later one that it can still matter to, each with its earlier items.
+
+        `alone`: it matters to no later one.
+        """
         entry = self._entry(rule, key)
         before = len(entry.items)
         if observation.id in entry.ids:
@@ -80,7 +83,7 @@ class Windows(Generic[T]):
         insort(entry.items, observation)
         entry.ids.add(observation.id)
         at = bisect_left(entry.items, observation)
-        for index in range(at, len(entry.items)):
+        for index in range(at, at + 1 if alone else len(entry.items)):
             current = entry.items[index]
             if current.ts - observation.ts > span_s:
                 break
@@ -123,9 +126,13 @@ class _Key(Generic[T]):
             self.start += 1
 
     def insert(self, observation: Observation[T], span_s: float) -> None:
+        """Add one that is older than the newest. It counts when it lies in the newest span; else it lies before it."""
         insort(self.items, observation)
         self.ids.add(observation.id)
-        self._recount(span_s)
+        if self.items[-1].ts - observation.ts > span_s:
+            self.start += 1
+        else:
+            self.counts[observation.value] = self.counts.get(observation.value, 0) + 1
 
     def trim(self, most: int) -> None:
         if len(self.items) <= most:
@@ -138,13 +145,6 @@ class _Key(Generic[T]):
         self.counts = {}
         self.start = kept
         for observation in self.items[kept:]:
-            self.counts[observation.value] = self.counts.get(observation.value, 0) + 1
-
-    def _recount(self, span_s: float) -> None:
-        newest = self.items[-1].ts
-        self.start = bisect_left(self.items, newest - span_s, key=lambda item: item.ts)
-        self.counts = {}
-        for observation in self.items[self.start :]:
             self.counts[observation.value] = self.counts.get(observation.value, 0) + 1
 
     def _forget(self, value: Any) -> None:
@@ -174,12 +174,13 @@ def _emit(observation: Observation[T]) -> Iterator[T]:
 def _sweep(items: list[Observation[T]], ts: float, span_s: float, threshold: int) -> Iterator[T]:
     """Every span that touches `ts`, by two pointers."""
     first = bisect_left(items, ts - span_s, key=lambda item: item.ts)
+    last = bisect_right(items, ts + span_s, lo=first, key=lambda item: item.ts)
+    if last - first < threshold or len({item.value for item in items[first:last]}) < threshold:
+        return
     counts: dict[Any, int] = {}
     low = first
-    for high in range(first, len(items)):
+    for high in range(first, last):
         current = items[high]
-        if current.ts > ts + span_s:
-            break
         counts[current.value] = counts.get(current.value, 0) + 1
         while current.ts - items[low].ts > span_s:
             left = counts[items[low].value] - 1

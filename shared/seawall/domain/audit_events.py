@@ -109,6 +109,7 @@ class AuditEvent(
         "request_cache": "seawall:request",
         "response_cache": "seawall:response",
         "pods_cache": "seawall:pods",
+        "id_cache": "seawall:id",
         "source": "seawall:source",
     },
 ):
@@ -150,6 +151,7 @@ class AuditEvent(
     request_cache: Any = None
     response_cache: Any = None
     pods_cache: Any = None
+    id_cache: str = ""
 
     @property
     def actor(self) -> str:
@@ -276,14 +278,18 @@ class AuditEvent(
 
     @property
     def id(self) -> str:
-        """One call, whatever its stage: the same on every delivery."""
+        """One call, whatever its stage: the same on every delivery. Worked out once: the event must not change after."""
+        if self.id_cache:
+            return self.id_cache
         ref = self.object_ref or NO_OBJECT
         parts = (
-            self.cluster, self.audit_id or self.event_id, self.verb, self.request_uri, self.actor, ref.namespace,
-            ref.resource, ref.subresource, ref.name, self.source_ip, self.received or self.timestamp,
+            self.cluster or "", self.audit_id or self.event_id or "", self.verb or "", self.request_uri or "", self.actor,
+            ref.namespace or "", ref.resource or "", ref.subresource or "", ref.name or "", self.source_ip or "",
+            self.received or self.timestamp or "",
         )  # fmt: skip
-        text = "\0".join(part or "" for part in parts)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        text = "\0".join(parts).encode("utf-8", "surrogatepass")
+        self.id_cache = found = hashlib.blake2b(text, digest_size=12).hexdigest()
+        return found
 
 
 class CloudActivity(msgspec.Struct, gc=False, omit_defaults=True):

@@ -99,6 +99,8 @@ def keep_event(
     # These are ours: a log line that carries fields of the same names does not set them.
     if event.request_cache is not None or event.response_cache is not None or event.pods_cache is not None:
         event.request_cache = event.response_cache = event.pods_cache = None
+    if event.id_cache:
+        event.id_cache = ""
     event.platform = platform or batch.platform
     event.cluster = cluster or batch.cluster
     if event.object_ref is None and event.request_uri and event.request_uri.startswith("/api"):

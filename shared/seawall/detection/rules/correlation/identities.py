@@ -74,6 +74,7 @@ def multi_resource_discovery(event: AuditEvent) -> Match | None:
     resources=(*_RBAC, *_WORKLOADS),
     actors=("user", "service_account"),
     window=timedelta(minutes=15),
+    before=("clusterrolebindings", "clusterroles"),
     by="cluster+actor",
     catalogue=("Elastic: Sensitive RBAC Change Followed by Workload Modification",),
     needs=("writes of bindings and roles", "writes of pods and workload templates"),
