@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from seawall_sensor.cli import app
+from seawall_sensor.policy import read_policies
 
 from tests.support.helm import path
 
@@ -72,8 +75,54 @@ def test_defaults_are_least_privilege():
     assert container["resources"]["limits"]["memory"]
 
 
+DELIVERS = ("server.url=https://seawall.example:8440,server.caConfigMap.name=seawall-ca,server.proxy=http://proxy:3128,"
+            "cluster=prod,eventHub.name=sensors,eventHub.namespace=hub.servicebus.windows.net,eventHub.webSockets=true,"
+            "eventHub.credential=certificate,eventHub.certificateSecret.name=hub,pods.source=kubelet,pods.kubeletVerify=false,"
+            "policy.policies[0].name=shop,policy.policies[0].select.namespaces={shop},policy.policies[0].drift.action=audit")  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ["cluster=x", DELIVERS, "server.url=https://s.example", "pods.source=none"])
+def test_the_sensor_takes_what_the_chart_gives(values, tmp_path):
+    """Options by the real command line, the policy by its real reader, manifests by the schema of Kubernetes."""
+    objects = rendered("--set", values)
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects))
+    done = subprocess.run(
+        [sys.executable, "-m", "kubernetes_validate", "--strict", str(tmp_path / "all.yaml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    container = pod_of(objects)["containers"][0]
+    command, *options = container["args"]
+    command_line = typer.main.get_command(app).commands[command]
+    with command_line.make_context(command, list(options)) as context:
+        given = context.params
+    mounted = [mount["mountPath"] for mount in container["volumeMounts"]]
+    for name in ("enrolment_token_file", "ca_file", "event_hub_certificate", "policy"):
+        assert given[name] is None or any(str(given[name]).startswith(f"{path}/") for path in mounted), name
+    assert {mount["name"] for mount in container["volumeMounts"]} == {
+        each["name"] for each in pod_of(objects)["volumes"]
+    }
+    if values == DELIVERS:
+        assert given["kubelet_unverified"]
+        assert given["event_hub_websockets"]
+        policy = next(item for item in objects if item["kind"] == "ConfigMap")["data"]["policy.yaml"]
+        (tmp_path / "policy.yaml").write_text(policy)
+        assert read_policies(tmp_path / "policy.yaml").policies[0].name == "shop"
+
+
+def test_no_right_that_is_not_used():
+    roles = {source: [item for item in rendered("--set", f"pods.source={source}") if item["kind"] == "ClusterRole"]
+             for source in ("api", "kubelet", "none")}  # fmt: skip
+    assert roles["none"] == []
+    assert roles["kubelet"][0]["rules"] == [{"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}]
+    verbs = {verb for rule in roles["api"][0]["rules"] for verb in rule["verbs"]}
+    assert verbs == {"get", "list", "watch"}
+    assert not any("secrets" in rule["resources"] for rule in roles["api"][0]["rules"])
+
+
 def test_options():
-    objects = rendered("--set", "metricsPort=9400,podMonitor.enabled=true,image.digest=sha256:" + "a" * 64)
+    objects = rendered("--set", "status.port=9400,podMonitor.enabled=true,image.digest=sha256:" + "a" * 64)
     monitor = next(item for item in objects if item["kind"] == "PodMonitor")
     assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
     assert pod_of(objects)["containers"][0]["image"].endswith("@sha256:" + "a" * 64)
@@ -90,7 +139,11 @@ def test_options():
     [
         "resource.limits=1",
         "image.digest=latest",
-        "metricsPort=70000",
+        "status.port=70000",
+        "server.url=http://plain.example",
+        "server.deliver=some",
+        "pods.source=guess",
+        "limits.memoryMegabytes=10",
         "capabilities={sys_admin}",
         "stateHostPath=relative",
     ],

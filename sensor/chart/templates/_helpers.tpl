@@ -12,3 +12,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "sensor.image" -}}
 {{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
+{{- define "sensor.health" -}}
+{host: {{ if .Values.podMonitor.enabled }}"" {{ else }}127.0.0.1{{ end }}, path: /healthz, port: {{ .Values.status.port }}}
+{{- end }}
