@@ -74,7 +74,11 @@ class RunningServer:
         self.process.wait()
 
     def __enter__(self) -> RunningServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
