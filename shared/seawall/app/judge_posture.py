@@ -10,13 +10,18 @@ from typing import Any
 
 from seawall.app.assess_posture import assess
 from seawall.app.publishing import assessment_entries
-from seawall.domain.posture import Assessment, Status, TrendPoint
+from seawall.domain.ids import content_id
+from seawall.domain.posture import Assessment, ObjectRef, Status, TrendPoint
 from seawall.ports.publisher import BatchPublisher
 from seawall.ports.store import Store
+from seawall.posture.catalogue import controls
+from seawall.posture.enforcement.azure import read_states
 from seawall.posture.engine import Report
 from seawall.posture.exceptions import PostureException
 from seawall.posture.frameworks import score_by_team
-from seawall.posture.objects import Note, Obj
+from seawall.posture.objects import Note, Obj, mapping, text
+
+POLICY_STATE = "Microsoft.PolicyInsights/policyStates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,52 @@ def judge(
         unread=unread,
     )
     results = list(report.assessments())
+    results += policy_results(report.world.of(POLICY_STATE), results, report.world.objects, scope)
     changed = store.assessments.replace(scope, results, now)
     store.assessments.note_trend(trend_points(report, results, scope, now, policy.team_label))
     if changed:
         store.outbox.add(assessment_entries(publishers(), results, now))
     return Judged(report, len(results), changed)
+
+
+def policy_results(
+    states: Iterable[Obj], results: Iterable[Assessment], objects: Iterable[Obj], scope: str
+) -> list[Assessment]:
+    """Return what Azure Policy says of controls that we could not judge on a resource ourselves, as the same findings.
+
+    Where we judged, our verdict has the evidence and stands.
+    """
+    judged = {
+        (item.control, item.object.kind, item.object.name)
+        for item in results
+        if item.status in {Status.PASS, Status.FAIL}
+    }
+    resources = {text(obj.body.get("id")).lower(): obj for obj in objects}
+    known = controls()
+    worst: dict[tuple[str, str], bool] = {}
+    for name, resource, complies in read_states({"value": [mapping(obj.body.get("properties")) for obj in states]}):
+        key = (name, resource.lower())
+        worst[key] = worst.get(key, True) and complies
+    found: list[Assessment] = []
+    for (name, resource), complies in sorted(worst.items()):
+        obj = resources.get(resource)
+        if obj is None or (name, obj.kind, obj.name) in judged:
+            continue
+        control = known[name]
+        ref = ObjectRef(obj.kind, obj.name, cluster=scope)
+        found.append(
+            Assessment(
+                content_id("posture", name, scope, obj.kind, "", obj.name, "", ""),
+                name,
+                Status.PASS if complies else Status.FAIL,
+                control.severity,
+                ref,
+                control.title,
+                fix="" if complies else control.remedy,
+                reason="Azure Policy says so",
+            )
+        )
+    return found
 
 
 def trend_points(

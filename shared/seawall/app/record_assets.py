@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from seawall.app.record_running import record_snapshot
+from seawall.assets.clouds import KINDS as CLOUD_KINDS
 from seawall.assets.clouds import cloud_states
 from seawall.assets.ids import cluster_id
 from seawall.assets.kubernetes import running_digest, states_of
@@ -30,7 +31,7 @@ def record_assets(
     Args:
         complete: kinds of which every object is here; of the others only what is new or changed counts.
     """
-    kinds = set(complete)
+    kinds = {CLOUD_KINDS.get(kind, kind) for kind in complete}
     if "Pod" in kinds:
         kinds.add("Container")
     if {"RoleBinding", "ClusterRoleBinding"} <= kinds:

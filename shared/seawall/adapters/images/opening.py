@@ -14,14 +14,21 @@ from seawall.settings import Settings
 
 if TYPE_CHECKING:
     from seawall.adapters.registry.client import HttpRegistry
+    from seawall.adapters.registry.credentials import CredentialSource
+    from seawall.adapters.registry.transport import HostSettings
 
 
 def open_registry(settings: Settings) -> HttpRegistry:
     """Return the client for every registry, with the credentials that this deployment has."""
     from seawall.adapters.registry.client import HttpRegistry
+
+    return HttpRegistry(registry_credentials(settings), host_settings(settings))
+
+
+def registry_credentials(settings: Settings) -> CredentialSource:
+    """Return what gives the credential of a registry: settings, Docker's configuration, the clouds' identities."""
     from seawall.adapters.registry.clouds import CloudCredentials
     from seawall.adapters.registry.credentials import Credential, docker_config, first_of
-    from seawall.adapters.registry.transport import HostSettings
 
     def configured(host: str) -> Credential | None:
         entry = settings.registries.get(host) or settings.registries.get(
@@ -32,11 +39,17 @@ def open_registry(settings: Settings) -> HttpRegistry:
         found = Credential(entry.username, entry.password.get_secret_value(), entry.token.get_secret_value())
         return found or None
 
-    hosts = {
+    return first_of((configured, docker_config(), CloudCredentials(host_settings(settings))))
+
+
+def host_settings(settings: Settings) -> dict[str, HostSettings]:
+    """Return how each registry of the settings is reached."""
+    from seawall.adapters.registry.transport import HostSettings
+
+    return {
         host: HostSettings(entry.ca_file, entry.plain_http, entry.proxy, entry.rate_limit_reserve)
         for host, entry in settings.registries.items()
     }
-    return HttpRegistry(first_of((configured, docker_config(), CloudCredentials(hosts))), hosts)
 
 
 def open_sources(settings: Settings) -> Sources:

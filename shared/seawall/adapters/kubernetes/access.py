@@ -108,6 +108,17 @@ def from_kubeconfig(path: str | os.PathLike[str] | None = None, context: str = "
     )
 
 
+def trusting(authority: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts this certificate authority (base64 of PEM, as clouds give it) and no other.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not authority:
+        raise ConfigError("the cluster's certificate authority is not known")
+    return _trust({"certificate-authority-data": authority}, Path())
+
+
 def default_files() -> list[Path]:
     """Return the kubeconfig files that kubectl would read."""
     named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
