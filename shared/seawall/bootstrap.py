@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from seawall.app.application import Application, Ports
-from seawall.domain.errors import ConfigError, MissingExtra
+from seawall.domain.errors import ConfigError, MissingExtra, MissingSetting
 from seawall.settings import DetectionSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def bootstrap(settings: Settings | None = None) -> Application:
     from seawall.adapters.sql.store import open_store
 
     chosen = settings or load_settings()
+    if chosen.aws.role_arn:
+        _federate(chosen)
     store, clock = open_store(chosen), SystemClock()
     analytics = cache(lambda: configured_analytics(chosen.detection, clock.now().date()))
     return Application(
@@ -73,6 +75,16 @@ def function_app(settings: Settings | None = None) -> tuple[Application, CloudJo
     if queue is not None:
         application.use_queue(queue, correlate_apart=True)
     return application, queue
+
+
+def _federate(settings: Settings) -> None:
+    from seawall.adapters.aws.session import federate
+    from seawall.adapters.azure.identity import azure_credential
+
+    if not settings.aws.audience:
+        raise MissingSetting("SEAWALL_AWS__AUDIENCE", "aws.role_arn")
+    credential, scope = azure_credential(settings.azure), f"{settings.aws.audience}/.default"
+    federate(settings.aws.role_arn, lambda: credential.get_token(scope).token)
 
 
 def _update_advisories(settings: Settings) -> None:

@@ -174,6 +174,15 @@ class AzureSettings(Section):
     key_vault_url: str = ""
 
 
+class AwsSettings(Section):
+    """Who we are towards AWS; empty = the role that the process runs under."""
+
+    role_arn: str = Field(default="", pattern=r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    """A role that trusts Entra: it is taken with a token of the `azure` identity, without a stored secret."""
+    audience: str = ""
+    """App ID URI of the Entra application that the role's trust policy names, e.g. api://seawall-aws."""
+
+
 DocumentKind = Literal["incident", "alert", "image", "assessment", "asset"]
 
 
@@ -368,6 +377,7 @@ class Settings(BaseSettings):
     job_queue: JobQueueSettings | None = None
     admission: AdmissionSettings | None = None
     azure: AzureSettings = AzureSettings()
+    aws: AwsSettings = AwsSettings()
     sentinel: SentinelSettings | None = None
     sentinel_incidents: SentinelWorkspace | None = None
     """Compatibility: put Sentinel incidents by API, for workspaces that are not in the Defender portal."""

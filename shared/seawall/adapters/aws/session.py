@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -20,6 +20,36 @@ _EXPIRED = {
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 
 
+_federated: list[Any] = []
+"""The session of a role that was taken with another cloud's token; empty = what boto3 finds."""
+
+
+def federate(role_arn: str, token: Callable[[], str]) -> None:
+    """From now on clients act as `role_arn`, taken with the OIDC tokens that `token()` returns and renewed before they end.
+
+    Raises:
+        MissingExtra: boto3 is not installed.
+    """
+    try:
+        import boto3
+        import botocore.session
+        from botocore.credentials import AssumeRoleWithWebIdentityCredentialFetcher, DeferredRefreshableCredentials
+    except ImportError as error:
+        raise MissingExtra("aws", "AWS") from error
+    session = botocore.session.get_session()
+    fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
+        client_creator=session.create_client,
+        web_identity_token_loader=token,
+        role_arn=role_arn,
+        extra_args={"RoleSessionName": "seawall"},
+    )
+    session._credentials = DeferredRefreshableCredentials(
+        method="assume-role-with-web-identity", refresh_using=fetcher.fetch_credentials
+    )
+    _federated[:] = [boto3.Session(botocore_session=session)]
+    client.cache_clear()
+
+
 @cache
 def client(service: str, region: str = "") -> Any:
     """Return the client of a service; credentials come from the role that the process runs under.
@@ -33,7 +63,7 @@ def client(service: str, region: str = "") -> Any:
     except ImportError as error:
         raise MissingExtra("aws", "AWS") from error
     config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
-    return boto3.client(service, region_name=region or None, config=config)
+    return (_federated[0] if _federated else boto3).client(service, region_name=region or None, config=config)
 
 
 @contextmanager

@@ -1,0 +1,187 @@
+"""Between clouds without a stored secret: each token is what the other side expects, checked by doubles that verify it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth.compute_engine import _metadata
+from seawall.adapters.aws import session
+from seawall.adapters.azure.http import azure_http
+from seawall.adapters.azure.identity import FEDERATION_AUDIENCE, azure_credential
+from seawall.bootstrap import bootstrap
+from seawall.domain.errors import Denied, MissingSetting
+from seawall.settings import AwsSettings, AzureSettings, Settings
+
+from tests.support.azure_api import AzureApi
+from tests.support.tls import Answer, Request, http_service, https_service, proxy_to
+
+ROLE = "arn:aws:iam::123456789012:role/seawall-publish"
+ISSUER = "https://11111111-2222.tokens.sts.global.api.aws"
+GOOGLE, ACCOUNT = "https://accounts.google.com", "112233445566778899"
+TENANT, CLIENT = "0aaaaaaa-0000-0000-0000-000000000001", "0bbbbbbb-0000-0000-0000-000000000002"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def token_of(issuer: str, subject: str, audience: str) -> str:
+    claims = {"iss": issuer, "sub": subject, "aud": audience, "exp": int(time.time()) + 900}
+    return jwt.encode(claims, KEY, algorithm="RS256")
+
+
+class Entra:
+    """The token endpoint of a tenant with one federated credential."""
+
+    def __init__(self, issuer: str, subject: str) -> None:
+        self._issuer, self._subject = issuer, subject
+        self.granted: list[str] = []
+
+    def __call__(self, request: Request) -> Answer:
+        path = urlsplit(request.path).path
+        base = f"https://login.microsoftonline.com/{TENANT}"
+        if path.endswith("/.well-known/openid-configuration"):
+            return answer({"authorization_endpoint": f"{base}/oauth2/v2.0/authorize", "token_endpoint": f"{base}/oauth2/v2.0/token", "issuer": f"{base}/v2.0"})  # fmt: skip
+        if path.endswith("/discovery/instance"):
+            return answer(
+                {"tenant_discovery_endpoint": f"{base}/v2.0/.well-known/openid-configuration", "metadata": []}
+            )
+        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        assert path == f"/{TENANT}/oauth2/v2.0/token"
+        assert form["client_id"] == CLIENT
+        assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        claims = jwt.decode(
+            form["client_assertion"], KEY.public_key(), ["RS256"], audience=FEDERATION_AUDIENCE, issuer=self._issuer
+        )
+        if claims["sub"] != self._subject:
+            return answer({"error": "invalid_client", "error_description": "AADSTS70021: No matching federated identity record"}, 401)  # fmt: skip
+        self.granted.append(form["scope"])
+        return answer({"token_type": "Bearer", "expires_in": 3600, "access_token": "granted"})
+
+
+def answer(body: dict[str, Any], status: int = 200) -> Answer:
+    return status, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def sts(request: Request) -> Answer:
+    """`GetWebIdentityToken` of an account whose outbound federation is on."""
+    form = parse_qs(request.body.decode())
+    assert form["Action"] == ["GetWebIdentityToken"]
+    assert form["SigningAlgorithm"] == ["RS256"]
+    (audience,) = form["Audience.member.1"]
+    expires = (datetime.now(UTC) + timedelta(minutes=15)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    body = (
+        '<GetWebIdentityTokenResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetWebIdentityTokenResult>'
+        f"<WebIdentityToken>{token_of(ISSUER, ROLE, audience)}</WebIdentityToken><Expiration>{expires}</Expiration>"
+        "</GetWebIdentityTokenResult></GetWebIdentityTokenResponse>"
+    )
+    return 200, {"Content-Type": "text/xml"}, body.encode()
+
+
+def metadata(request: Request) -> Answer:
+    """Google's metadata server."""
+    assert request.headers.get("metadata-flavor") == "Google"
+    parts = urlsplit(request.path)
+    if parts.path.endswith("/identity"):
+        (audience,) = parse_qs(parts.query)["audience"]
+        return (
+            200,
+            {"Metadata-Flavor": "Google", "Content-Type": "text/html"},
+            token_of(GOOGLE, ACCOUNT, audience).encode(),
+        )
+    if "recursive=true" in parts.query:
+        account = {"aliases": ["default"], "email": "seawall@acme.iam.gserviceaccount.com", "scopes": []}
+        return 200, {"Metadata-Flavor": "Google", "Content-Type": "application/json"}, json.dumps(account).encode()
+    return 200, {"Metadata-Flavor": "Google"}, b""
+
+
+@pytest.fixture
+def entra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Entra], None]]:
+    """Makes a double answer for login.microsoftonline.com, to clients that check its certificate."""
+    held: list[Entra] = []
+    with (
+        https_service(lambda request: held[0](request), tmp_path, "login.microsoftonline.com") as service,
+        proxy_to(service.port) as (proxy, _),
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(service.ca_file))
+        yield held.append
+
+
+@pytest.fixture
+def clouds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The token services of AWS and Google on this machine."""
+    session.client.cache_clear()
+    with http_service(sts) as aws, http_service(metadata) as google:
+        for name, value in {
+            "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{aws.port}", "AWS_ACCESS_KEY_ID": "of-the-role", "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_DEFAULT_REGION": "eu-west-1", "GCE_METADATA_HOST": f"127.0.0.1:{google.port}", "GCE_METADATA_IP": f"127.0.0.1:{google.port}",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        importlib.reload(_metadata)  # it reads the environment when it is imported
+        yield
+    session.client.cache_clear()
+
+
+@pytest.mark.parametrize(("identity", "issuer", "subject"), [("aws", ISSUER, ROLE), ("gcp", GOOGLE, ACCOUNT)])
+def test_a_role_of_another_cloud_becomes_an_identity_of_azure(
+    clouds: None, entra: Callable[[Entra], None], identity: Any, issuer: str, subject: str
+) -> None:
+    tenant = Entra(issuer, subject)
+    entra(tenant)
+    credential = azure_credential(AzureSettings(identity=identity, tenant_id=TENANT, client_id=CLIENT))
+    scope = "https://eventhubs.azure.net//.default"
+    assert [credential.get_token(scope).token for _ in range(2)] == ["granted"] * 2
+    assert len(tenant.granted) == 1, "the token is kept while it holds"
+    assert scope in tenant.granted[0]
+
+
+@pytest.mark.parametrize(("identity", "issuer"), [("aws", ISSUER), ("gcp", GOOGLE)])
+def test_a_role_that_azure_does_not_know_is_refused_and_named(
+    clouds: None, entra: Callable[[Entra], None], identity: Any, issuer: str
+) -> None:
+    entra(Entra(issuer, "somebody else"))
+    credential = azure_credential(AzureSettings(identity=identity, tenant_id=TENANT, client_id=CLIENT))
+    with pytest.raises(Denied, match=r"AADSTS70021.*the role X"):
+        azure_http("https://monitor.azure.com", "https://monitor.azure.com", credential, needs="the role X").call(
+            "GET", "/"
+        )
+
+
+@pytest.mark.parametrize("missing", ["tenant_id", "client_id"])
+def test_a_federation_without_tenant_or_client_stops_at_the_start(missing: str) -> None:
+    values = {"tenant_id": TENANT, "client_id": CLIENT} | {missing: ""}
+    with pytest.raises(MissingSetting, match=f"SEAWALL_AZURE__{missing.upper()}"):
+        azure_credential(AzureSettings(identity="aws", **values))
+
+
+def test_an_identity_of_azure_becomes_a_role_of_aws(
+    aws_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with AzureApi() as api:
+        for name, value in api.managed_identity().items():
+            monkeypatch.setenv(name, value)
+        aws = AwsSettings(role_arn=ROLE, audience="https://management.azure.com")
+        application = bootstrap(Settings(data_dir=tmp_path, aws=aws))
+        try:
+            who = session.client("sts").get_caller_identity()["Arn"]
+            assert who.endswith("assumed-role/seawall-publish/seawall")
+        finally:
+            session._federated.clear()
+            session.client.cache_clear()
+            application.close()
+
+
+def test_a_role_without_an_audience_stops_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(MissingSetting, match="SEAWALL_AWS__AUDIENCE"):
+        bootstrap(Settings(data_dir=tmp_path, aws=AwsSettings(role_arn=ROLE)))
