@@ -50,7 +50,7 @@ CASES: Cases = {
     ),
     "RT-1110": ([asked("xkqzjvwptrbnhq.com"), asked("qzwxjkvbnhtrp.net")], [asked("stackoverflow.com"), asked("xkqz.com")]),
     "RT-1111": (
-        [asked("secure-microsoft-login.bond"), asked("microsoft-update.accesscam.org")],
+        [asked("secure-microsoft-login.bond")],
         [asked("login.microsoftonline.com"), asked("shop.example.org"), asked("db.shop.svc.cluster.local")],
     ),
     "RT-1112": (
