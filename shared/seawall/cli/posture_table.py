@@ -64,8 +64,14 @@ def print_report(
         table.add_column(no_wrap=True)
         table.add_column(ratio=1)
         table.add_column(ratio=1)
+        by_reason: dict[str, list[str]] = {}
         for control, items in controls.items():
-            table.add_row(control, escape(items[0].title), escape(items[0].reason))
+            by_reason.setdefault(items[0].reason, []).append(control)
+        for reason, names in by_reason.items():
+            if len(names) == 1:
+                table.add_row(names[0], escape(controls[names[0]][0].title), escape(reason))
+            else:
+                table.add_row(f"{len(names)} controls", escape(", ".join(names)), escape(reason))
         console.print(table)
     if everything:
         passed = Table(title="\nPassed", title_justify="left", box=None, show_header=False, pad_edge=False)

@@ -15,6 +15,7 @@ from seawall.catalog import collect
 from seawall.domain.errors import ConfigError
 from seawall.domain.ids import content_id
 from seawall.domain.posture import Assessment, ObjectRef, Priority, Status
+from seawall.domain.severity import Severity
 from seawall.posture.catalogue import Control, controls
 from seawall.posture.check import Check, Cluster, Extension, Finding
 from seawall.posture.components import components, node_files
@@ -194,7 +195,9 @@ class Report:
             "workloads": len(self.world.workloads),
             **{status.value: totals[status.value] for status in Status},
             "excepted": len(self.excepted),
-            "failures_by_severity": dict(sorted(severities.items())),
+            "failures_by_severity": {
+                item.label: severities[item.label] for item in reversed(Severity) if severities[item.label]
+            },
             "controls": {name: overall(counts).value for name, counts in by_control.items()},
         }
 

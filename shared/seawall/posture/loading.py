@@ -328,6 +328,11 @@ def require_objects(loaded: Loaded, target: str) -> None:
         InputError: there is no object, with the first reason.
     """
     if not loaded.objects:
+        if any(Path(target).glob("*.tf")):
+            raise InputError(
+                f"{target} holds Terraform configurations, which are read as a plan",
+                hint="terraform plan -out plan && terraform show -json plan > plan.json",
+            )
         reason = f": {loaded.notes[0].where}: {loaded.notes[0].reason}" if loaded.notes else ""
         raise InputError(
             f"no object found in {target}{reason}",

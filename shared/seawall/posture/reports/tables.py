@@ -71,6 +71,22 @@ code{font-size:.9em}h2{margin-top:2.5rem}
 """
 
 
+def _urgency(item: Assessment) -> tuple[int, int]:
+    return (-(item.priority.score if item.priority else 0), -int(item.severity))
+
+
+def _priority(item: Assessment) -> str:
+    """A priority with the attack paths that it comes from."""
+    if item.priority is None:
+        return ""
+    paths = item.priority.paths
+    return (
+        f"{item.priority.score}, on {paths:,} attack path{'' if paths == 1 else 's'}"
+        if paths
+        else str(item.priority.score)
+    )
+
+
 def to_html(report: Report, now: datetime, compliances: Sequence[Compliance] = ()) -> str:
     """Return a report as one HTML page: totals, requirements of frameworks, failures, what is missing."""
     summary = report.summary()
@@ -83,7 +99,7 @@ def to_html(report: Report, now: datetime, compliances: Sequence[Compliance] = (
             ("status", "objects"),
             [(status.value.replace("_", " "), summary[status.value]) for status in Status],
         ),
-        _table("Failures by severity", ("severity", "count"), sorted(summary["failures_by_severity"].items())),
+        _table("Failures by severity", ("severity", "count"), list(summary["failures_by_severity"].items())),
     ]
     for compliance in compliances:
         score = "nothing assessed" if compliance.score is None else f"{compliance.score:.1%}"
@@ -99,16 +115,17 @@ def to_html(report: Report, now: datetime, compliances: Sequence[Compliance] = (
         _table(
             f"{len(failures)} failures"
             + (f", the first {_SHOWN} shown; CSV and JSON hold all" if len(failures) > _SHOWN else ""),
-            ("severity", "control", "object", "where", "fix"),
+            ("severity", "priority", "control", "object", "where", "fix"),
             [
                 (
                     item.severity.label,
+                    _priority(item),
                     f"{item.control} {item.title}",
                     "/".join(part for part in (item.object.kind, item.object.namespace, item.object.name) if part),
                     f"{item.path} {item.reason}".strip(),
                     item.fix,
                 )
-                for item in sorted(failures, key=lambda item: -item.severity)[:_SHOWN]
+                for item in sorted(failures, key=_urgency)[:_SHOWN]
             ],
         )
     )
