@@ -85,8 +85,8 @@ class Learner:
         self._load = load or (lambda _scope, _shard: None)
         self._sketches: dict[tuple[str, int], Sketch] = {}
         self._changes: dict[tuple[str, int], Sketch] = {}
-        self._shapes: set[tuple[Any, ...]] = set()
-        self._new: Counter[tuple[str, str, int]] = Counter()
+        self._shapes: set[int] = set()
+        self._new: Counter[int] = Counter()
         self._newest: dict[str, int] = {}
         self._by_type: dict[type[Any], tuple[Detection, ...]] = {}
 
@@ -216,7 +216,7 @@ class Learner:
         scope = FLEET if feature.family in FLEET_FAMILIES else scope
         sketch = self._sketch(scope, shard)
         if key not in sketch.table:
-            counted = (scope, feature.subject, day)
+            counted = hash((scope, feature.subject, day))
             if self._new[counted] >= MAX_NEW_PER_DAY:
                 self.stats.refused["flood"] += 1
                 return
@@ -252,20 +252,26 @@ class Learner:
         return self._changes.setdefault((scope, shard), Sketch(epoch))
 
 
-@lru_cache(maxsize=65_536)
+# One event asks for each of its features a few times; a larger cache would outweigh what is learnt.
+@lru_cache(maxsize=4_096)
 def _place(feature: Feature) -> tuple[int, int]:
     """(shard, key): all features of one subject lie in one shard, so that one identity needs one shard."""
     digest = hashlib.blake2b(feature.subject.encode("utf-8", "surrogatepass"), digest_size=2).digest()
     return digest[0] % SHARDS, feature_key(feature.family, feature.subject, feature.value)
 
 
-def _shape(event: Any) -> tuple[Any, ...] | None:
-    """What the features of an ordinary call depend on; None when they depend on more. Cheap: nothing is parsed."""
+def _shape(event: Any) -> int | None:
+    """Hash of what the features of an ordinary call depend on; None when they depend on more. Cheap: nothing is parsed.
+
+    Texts hash by SipHash with a key of this process: nobody outside can make two calls collide.
+    """
     if type(event) is not AuditEvent or has_details(event) or not learnable(event):
         return None
     ref = event.object_ref
     stamp = event.received or event.timestamp or event.stage_time or ""
-    return (
-        event.cluster, event.actor, event.verb, ref and (ref.resource, ref.subresource, ref.namespace),
-        event.source_ip, event.user_agent, stamp[:13],
+    return hash(
+        (
+            event.cluster, event.actor, event.verb, ref and (ref.resource, ref.subresource, ref.namespace),
+            event.source_ip, event.user_agent, stamp[:13],
+        )
     )  # fmt: skip
