@@ -106,7 +106,7 @@ def pod(image: str, name: str = "probe") -> dict[str, Any]:
         ("by tag", 201, "must be named by digest"),
         ("critical", 403, "1 vulnerabilities above high: CVE-2026-1 in zlib"),
         ("unsigned", 403, "no signed findings"),
-        ("stranger", 403, "signature"),
+        ("stranger", 403, "not signed by the expected key"),
         ("gone", 403, "gone"),
     ],
 )
