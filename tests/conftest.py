@@ -60,6 +60,10 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "postgres": (_postgres, "apt-get install postgresql"),
     "podman": (lambda: shutil.which("podman") is not None, "apt-get install podman"),
     "skopeo": (lambda: shutil.which("skopeo") is not None, "apt-get install skopeo umoci"),
+    "debootstrap": (
+        lambda: shutil.which("debootstrap") is not None and shutil.which("umoci") is not None and os.geteuid() == 0,
+        "root, apt-get install debootstrap umoci",
+    ),
     "qemu": (
         lambda: shutil.which("qemu-system-x86_64") is not None,
         "apt-get install qemu-system-x86 busybox-static cpio",

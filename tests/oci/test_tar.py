@@ -167,6 +167,18 @@ def test_damaged_archives(data):
         return
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 512, 1 << 20])
+@pytest.mark.parametrize("kept", [0, 1, 511], ids=lambda kept: f"{kept}-bytes-of-padding")
+def test_an_archive_may_end_behind_its_last_file(kept, chunk):
+    content = tar_of({"a": "1" * 600, "b": "xyz"})
+    end = content.index(b"xyz") + 3
+    found, refused = entries(content[: end + kept], chunk=chunk)
+    assert [(entry.path, data) for entry, data in found] == [("a", b"1" * 600), ("b", b"xyz")]
+    assert refused == []
+    with pytest.raises(InputError, match="cut off"):
+        entries(content[: end - 1], chunk=chunk)
+
+
 def test_empty():
     assert entries(b"") == ([], [])
     assert entries(bytes(10240)) == ([], [])

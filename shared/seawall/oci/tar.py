@@ -75,7 +75,9 @@ class TarReader:
         limits = self._limits
         while True:
             if self._left or self._padding:
-                self._skip(self._left + self._padding)
+                self._skip(self._left)
+                if self._padding and self._skip_padding(self._padding):
+                    return  # umoci ends an archive behind the last file's last byte
                 self._left = self._padding = 0
             position = self._position
             if len(self._buffer) - position >= BLOCK:
@@ -225,6 +227,14 @@ class TarReader:
                 return
             size -= here
             self._refill()
+
+    def _skip_padding(self, size: int) -> bool:
+        """Skip what fills the last block; return whether the archive ends there instead."""
+        here = len(self._buffer) - self._position
+        if here >= size:
+            self._position += size
+            return False
+        return len(self._take(size, short=True)) < size
 
     def _skip_sparse_headers(self) -> None:
         for _ in range(self._limits.header_bytes // BLOCK):
