@@ -110,7 +110,8 @@ def has_own_command(pod: PodView) -> bool:
 def pod_match(event: AuditEvent, pod: PodView, base: Severity, what: str) -> Match:
     """Return the match of a rule on a pod's specification; repeats fold on the workload."""
     severity, reasons = grade_pod(event, pod, base)
-    place = f"{pod.namespace}/{pod.workload}" if pod.namespace else pod.workload
+    name = pod.workload or "(new)"
+    place = f"{pod.namespace}/{name}" if pod.namespace else name
     entities = [Entity(EntityKind.WORKLOAD, f"{pod.namespace}/{pod.workload}", event.cluster)]
     entities += [Entity(EntityKind.IMAGE, image) for image in pod.images[:5] if len(image) <= 512]
     return Match(

@@ -79,9 +79,11 @@ def audit(
     shown = [alert for alert in found.alerts if alert.severity >= least]
     if output is OutputFormat.JSONL:
         _print_lines(shown)
-    else:
+    elif shown:
         _print_table(shown)
     _print_summary(found, shown)
+    if not found.events and not found.skipped and found.rejected:
+        raise InputError("no events in these files", hint="see seawall detect audit --help for the forms that are read")
     if limit is not None and any(alert.severity >= limit for alert in found.alerts):
         raise typer.Exit(EXIT_POLICY)
 
@@ -154,8 +156,15 @@ def _print_table(alerts: list[Alert]) -> None:
     from rich.text import Text
 
     table = Table(title="Alerts", show_lines=False)
-    for name in ("severity", "analytic", "what happened", "count", "first seen", "cluster"):
-        table.add_column(name, justify="right" if name == "count" else "left", overflow="fold")
+    clusters = any(alert.cluster for alert in alerts)
+    for name in ("severity", "analytic", "what happened", "count", "first seen", *(("cluster",) if clusters else ())):
+        table.add_column(
+            name,
+            justify="right" if name == "count" else "left",
+            overflow="fold",
+            no_wrap=name in ("severity", "analytic"),
+            ratio=1 if name == "what happened" else None,
+        )
     for alert in sorted(alerts, key=lambda item: (-item.severity, item.first_seen, item.id)):
         table.add_row(
             Text(alert.severity.label, style=_STYLES.get(alert.severity.label, "")),
@@ -163,7 +172,7 @@ def _print_table(alerts: list[Alert]) -> None:
             Text(f"{alert.title}\n{alert.message}"),
             str(alert.count),
             alert.first_seen.strftime("%Y-%m-%d %H:%M:%S"),
-            Text(alert.cluster),
+            *((Text(alert.cluster),) if clusters else ()),
         )
     Console().print(table)
 
