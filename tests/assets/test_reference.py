@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
 from seawall.assets.reference import rights_page
 from seawall.assets.rights import CLOUD, KUBERNETES, cluster_role
 
@@ -12,6 +13,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_is_up_to_date() -> None:
     assert (DOCS / "inventory-rights.md").read_text() == rights_page()
+
+
+def test_the_chart_grants_the_same() -> None:
+    rules = yaml.safe_load((DOCS.parent / "sensor" / "chart" / "files" / "discovery-rules.yaml").read_text())
+    assert rules == cluster_role()["rules"]
 
 
 def test_every_right_reads() -> None:

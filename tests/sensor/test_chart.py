@@ -150,3 +150,19 @@ def test_options():
 )
 def test_the_schema_refuses(wrong):
     assert helm("template", "s", str(CHART), "--set", wrong).returncode != 0
+
+
+def test_the_puller_only_reads_and_runs_without_rights_on_the_node():
+    values = "cluster=prod,inventory.enabled=true,inventory.server=https://seawall.example,inventory.secretName=doors"
+    objects = rendered("--set", values)
+    role = next(item for item in objects if item["kind"] == "ClusterRole" and "inventory" in item["metadata"]["name"])
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    job = next(item for item in objects if item["kind"] == "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert "hostPID" not in pod
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["args"][:2] == ["assets", "push"]
+    assert all("value" not in item or item["name"] != "SEAWALL_WEBHOOK_SECRET" for item in container["env"])
+    assert not [item for item in rendered() if item["kind"] == "CronJob"]

@@ -187,10 +187,15 @@ class Application:
         Raises:
             MalformedEvent: no object in it.
         """
+        from seawall.formats.inventory_snapshot import decode_snapshot, is_snapshot
         from seawall.posture.loading import Loaded, load_bytes
 
         loaded = Loaded()
-        load_bytes(body, loaded, scope)
+        if is_snapshot(body):
+            listing = decode_snapshot(body, scope, self._now())
+            loaded.objects, loaded.notes = listing.objects, listing.notes
+        else:
+            load_bytes(body, loaded, scope)
         if not loaded.objects:
             note = loaded.notes[0] if loaded.notes else None
             raise MalformedEvent(
@@ -362,13 +367,18 @@ class Application:
     def assess_posture(self, scope: str, body: bytes) -> Outcome:
         """Judge the objects in `body`; they are the present state of `scope`, kind by kind."""
         from seawall.app.discover import take
+        from seawall.formats.inventory_snapshot import decode_snapshot, is_snapshot
         from seawall.ports.inventory_source import Collected
         from seawall.posture.loading import Loaded, load_bytes
 
-        loaded, now = Loaded(), self._now()
-        load_bytes(body, loaded, scope)
-        kinds = {obj.kind for obj in loaded.objects}
-        collected = Collected(scope, now, loaded.objects, kinds, notes=loaded.notes)
+        now = self._now()
+        if is_snapshot(body):
+            collected = decode_snapshot(body, scope, now)
+        else:
+            loaded = Loaded()
+            load_bytes(body, loaded, scope)
+            kinds = {obj.kind for obj in loaded.objects}
+            collected = Collected(scope, now, loaded.objects, kinds, notes=loaded.notes)
         taken = take(collected, self.store, publishers=lambda: self._publishers, policy=self._ports.posture(), now=now)
         details = {"results": taken.results, "changed": taken.results_changed, "partial": taken.partial}
         return Outcome(details=details)

@@ -16,8 +16,11 @@ from seawall.adapters.kubernetes.listing import ClusterSource
 from seawall.adapters.kubernetes.watching import ClusterWatch, WatchedChange
 from seawall.adapters.sql.store import SqlStore
 from seawall.assets.rights import BY_KIND, KUBERNETES, cluster_role
+from seawall.bootstrap import bootstrap
 from seawall.cli.main import build
 from seawall.domain.errors import Denied, NotFound
+from seawall.formats.inventory_snapshot import encode_snapshot
+from seawall.settings import load_settings
 from typer.testing import CliRunner
 
 from tests.support.kube import KubeApi, running
@@ -202,3 +205,19 @@ def test_a_live_cluster_is_judged_from_the_command_line(kube: KubeApi, tmp_path:
     uncovered = [item for item in report["results"] if item["control"] == "NW-002"]
     assert uncovered
     assert {item["status"] for item in uncovered} == {"unknown"}, "unread policies are never a failure or a pass"
+
+
+def test_a_private_cluster_sends_its_listing(kube: KubeApi, tmp_path: Path) -> None:
+    collected = source_of(kube, tmp_path, "limited").collect()
+    application = bootstrap(load_settings(data_dir=tmp_path / "server"))
+    body = encode_snapshot(collected)
+    accepted = application.accept_posture("prod", body)
+    assert accepted["objects"] == len(collected.objects)
+    assert application.store.assets.get("k8s://prod/shop/Deployment/web-1") is not None
+    listed = {item.kind for item in application.store.assets.scopes()}
+    assert "Deployment" in listed
+    assert "Secret" not in listed, "what could not be read is not taken for absent"
+    kube.client.delete(f"{DEPLOYMENTS}/web-1")
+    application.accept_posture("prod", encode_snapshot(source_of(kube, tmp_path, "limited").collect()))
+    assert application.store.assets.get("k8s://prod/shop/Deployment/web-1") is None
+    application.close()

@@ -89,6 +89,16 @@ class AwsSource:
         ecr, read = client("ecr", region), _Reader(collected, region)
         found = read.all("ecr:DescribeRepositories", ecr, "describe_repositories", "repositories")
         if found:
+            for repository in found:
+                name = {"repositoryName": repository["repositoryName"], "registryId": repository["registryId"]}
+                for key, action, call in (
+                    ("policyText", "ecr:GetRepositoryPolicy", ecr.get_repository_policy),
+                    ("lifecyclePolicyText", "ecr:GetLifecyclePolicy", ecr.get_lifecycle_policy),
+                ):
+                    answer = read.one(action, call, **name)
+                    # A repository that has none is told apart from one whose policy may not be read.
+                    if answer is not None or action not in read.failed:
+                        repository[key] = (answer or {}).get(key, "")
             _add(collected, {"repositories": found}, region)
             scanning = read.one("ecr:GetRegistryScanningConfiguration", ecr.get_registry_scanning_configuration)
             if scanning is not None:
@@ -125,6 +135,7 @@ class _Reader:
 
     def __init__(self, collected: Collected, region: str) -> None:
         self._collected, self._region, self.whole = collected, region, True
+        self.failed: set[str] = set()
 
     def all(self, action: str, service: Any, operation: str, key: str, **arguments: Any) -> list[Any]:
         """Return the items of every page, none when the call fails."""
@@ -148,6 +159,7 @@ class _Reader:
 
     def _fail(self, action: str, error: SeawallError) -> None:
         self.whole = False
+        self.failed.add(action)
         note = Note(f"{self._region} {action}", str(error))
         if note not in self._collected.notes:
             self._collected.notes.append(note)

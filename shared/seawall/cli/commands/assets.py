@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,6 +68,47 @@ def discover(
                 typer.echo(f"{item.scope}: {note}", err=True)
     if any(item.error for item in found):
         raise typer.Exit(1)
+
+
+@app.command("push")
+def push(
+    to: Annotated[str, typer.Option("--to", help="URL of the Seawall server.")],
+    cluster: Annotated[
+        str, typer.Option("--cluster", help="Name of the cluster, as its sensors and audit events say it.")
+    ],
+    in_cluster: Annotated[
+        bool, typer.Option("--in-cluster", help="List the cluster that this process runs in.")
+    ] = False,
+    kubeconfig: Annotated[
+        Path | None, typer.Option("--kubeconfig", help="List the cluster of this kubeconfig.")
+    ] = None,
+    context: Annotated[str, typer.Option("--context", help="Context of the kubeconfig.")] = "",
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", help="PEM bundle that the server's certificate is of.")
+    ] = None,
+) -> None:
+    """List a cluster and send the listing to a server that cannot reach it: for private clusters.
+
+    The secret of the server's doors is read from SEAWALL_WEBHOOK_SECRET.
+    """
+    from seawall.adapters.inventory import cluster_source
+    from seawall.adapters.inventory_push import push_listing
+    from seawall.settings import ClusterSettings, load_settings
+
+    secret = load_settings().webhook_secret.get_secret_value()
+    if not secret:
+        raise InputError("no secret to show to the server", hint="set SEAWALL_WEBHOOK_SECRET")
+    source = cluster_source(cluster, ClusterSettings(kubeconfig=kubeconfig, context=context, in_cluster=in_cluster))
+    try:
+        collected = source.collect()
+    finally:
+        source.close()
+    sent = push_listing(to, cluster, collected, secret, ca_file)
+    typer.echo(
+        f"{len(collected.objects):,} objects sent in {sent:,} bytes; {len(collected.notes)} kinds not read", err=True
+    )
+    for note in collected.notes:
+        typer.echo(f"{note.where}: {note.reason}", err=True)
 
 
 @app.command("list")
