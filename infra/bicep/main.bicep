@@ -327,6 +327,7 @@ var common = {
   SEAWALL_ATTACH_ATTESTATIONS: string(attachAttestations)
   // Pushes that nobody announced are found by listing these.
   SEAWALL_REGISTRIES: string(toObject(registryIds, id => '${toLower(last(split(id, '/')))}.azurecr.io', id => { reconcile: true }))
+  SEAWALL_DISCOVERY: discover ? string({ azure: { subscriptions: [subscription().subscriptionId] } }) : '{}'
   SEAWALL_SENSOR_AUTHORITY_KEY: 'azurekms://${vault.outputs.host}/${inventory.keys[1].name}'
   SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES: '10'
   SEAWALL_DEFENDER_SYNC__WRITE_BACK: string(defenderWriteBack)

@@ -15,6 +15,7 @@ import pytest
 from seawall.adapters.azure.tables import TABLES
 from seawall.adapters.job_queues import NAMES
 from seawall.app.application import Application
+from seawall.settings import DiscoverySettings
 
 from tests.support import discovery, settings_of, terraform
 
@@ -48,9 +49,13 @@ KINDS = {
 }
 
 
+# Empties what this process has collected: a clock of `seawall serve` alone, functions do it with the next batch.
+IN_PROCESS = {"assets"}
+
+
 def timers() -> set[str]:
     """Names that the functions' clocks may say."""
-    return set(re.findall(r'timer == "(\w+)"', inspect.getsource(Application.tick)))
+    return set(re.findall(r'timer == "(\w+)"', inspect.getsource(Application.tick))) - IN_PROCESS
 
 
 def of(resources: list[Resource], kind: str, name: str = "") -> dict[Any, dict[str, Any]]:
@@ -118,6 +123,8 @@ def differences(resources: list[Resource]) -> dict[str, Any]:
         compare(f"memory of {name}", made["instance_memory_in_mb"], app["memoryMB"])
         compare(f"ready of {name}", [item["name"] for item in made["always_ready"]], app["alwaysReady"])
         compare(f"functions of {name}", made["app_settings"]["SEAWALL_FUNCTIONS"], name)
+        if discover := made["app_settings"].get("SEAWALL_DISCOVERY"):
+            compare("discovery", DiscoverySettings.model_validate_json(discover).azure is not None, True)
         compare(f"empty in {name}", [key for key, value in made["app_settings"].items() if not value], [])
     queues = {item["name"] for item in of(resources, "azurerm_storage_queue").values()}
     compare("queues", queues, {INVENTORY["queuePrefix"] + name for name in INVENTORY["queues"]})
@@ -226,6 +233,9 @@ def test_google_has_the_codes_queues_timers_and_settings(states: Callable[[str],
         for name in variables:
             if name.startswith("SEAWALL_"):
                 settings_of.check(name)
+        found = DiscoverySettings.model_validate_json(variables["SEAWALL_DISCOVERY"])
+        assert found.gcp is not None
+        assert set(found.gcp.projects) == {"acme-prod", "acme-test"}
 
 
 def test_aws_has_the_codes_queues_timers_and_settings() -> None:

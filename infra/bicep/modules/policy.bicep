@@ -168,3 +168,13 @@ resource mayReadAks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     description: 'Policy remediation: extensions on managed clusters'
   }
 }
+
+// Clusters that are there already; new ones are dealt with as they come.
+resource remediation 'Microsoft.PolicyInsights/remediations@2024-10-01' = [for (kind, i) in kinds: if (effect == 'DeployIfNotExists') {
+  name: '${name}-sensor-${kind.id}'
+  dependsOn: [mayInstall, mayReadAks]
+  properties: {
+    policyAssignmentId: assignment[i].id
+    resourceDiscoveryMode: 'ReEvaluateCompliance'
+  }
+}]

@@ -29,6 +29,7 @@ locals {
       SEAWALL_ATTACH_ATTESTATIONS = tostring(var.attach_attestations)
       # Pushes that nobody announced are found by listing this account's registry.
       SEAWALL_REGISTRIES           = jsonencode({ "${local.account}.dkr.ecr.${local.region}.amazonaws.com" = { reconcile = true } })
+      SEAWALL_DISCOVERY            = jsonencode(var.discover ? { aws = { regions = [local.region], clusters = length(local.readers) > 0 } } : {})
       SEAWALL_SIGNING_KEY          = "awskms:///${aws_kms_key.signing["findings"].arn}"
       SEAWALL_SENSOR_AUTHORITY_KEY = "awskms:///${aws_kms_key.signing["sensors"].arn}"
     },
@@ -185,10 +186,18 @@ resource "aws_iam_role" "reader" {
   tags                 = local.tags
 }
 
+locals {
+  # Who reads which cluster: the role that people and other accounts take, and the function that discovers.
+  readers = merge([for cluster in(var.access_entries ? var.clusters : []) : merge(
+    { "${cluster}/reader" = { cluster = cluster, role = aws_iam_role.reader.arn } },
+    var.discover ? { "${cluster}/tick" = { cluster = cluster, role = aws_iam_role.function["tick"].arn } } : {},
+  )]...)
+}
+
 resource "aws_eks_access_entry" "reader" {
-  for_each      = var.access_entries ? var.clusters : []
-  cluster_name  = each.key
-  principal_arn = aws_iam_role.reader.arn
+  for_each      = local.readers
+  cluster_name  = each.value.cluster
+  principal_arn = each.value.role
   type          = "STANDARD"
   # Group of the ClusterRole `seawall-discovery`, for roles and bindings, which the view policy leaves out.
   kubernetes_groups = ["seawall-discovery"]
@@ -196,9 +205,9 @@ resource "aws_eks_access_entry" "reader" {
 }
 
 resource "aws_eks_access_policy_association" "reader" {
-  for_each      = aws_eks_access_entry.reader
-  cluster_name  = each.key
-  principal_arn = aws_iam_role.reader.arn
+  for_each      = local.readers
+  cluster_name  = aws_eks_access_entry.reader[each.key].cluster_name
+  principal_arn = each.value.role
   # View leaves secrets out.
   policy_arn = "arn:${data.aws_partition.this.partition}:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
   access_scope {

@@ -36,6 +36,7 @@ locals {
     SEAWALL_ATTACH_ATTESTATIONS               = tostring(var.attach_attestations)
     # Pushes that nobody announced are found by listing these.
     SEAWALL_REGISTRIES                     = jsonencode({ for name in keys(var.registries) : "${lower(name)}.azurecr.io" => { reconcile = true } })
+    SEAWALL_DISCOVERY                      = var.discover ? jsonencode({ azure = { subscriptions = [data.azurerm_client_config.this.subscription_id] } }) : "{}"
     SEAWALL_SENSOR_AUTHORITY_KEY           = "azurekms://${azurerm_key_vault.this.name}.vault.azure.net/sensors"
     SEAWALL_DEFENDER_SYNC__OVERLAP_MINUTES = "10"
     SEAWALL_DEFENDER_SYNC__WRITE_BACK      = tostring(var.defender_write_back)

@@ -140,3 +140,13 @@ resource "azurerm_role_assignment" "policy" {
   principal_type     = "ServicePrincipal"
   description        = "Policy remediation: Microsoft.KubernetesConfiguration/extensions and fluxConfigurations write"
 }
+
+# Clusters that are there already; new ones are dealt with as they come.
+resource "azurerm_subscription_policy_remediation" "sensor" {
+  for_each                = try(var.sensor_policy.effect, "") == "DeployIfNotExists" ? local.policy_kinds : {}
+  name                    = "${var.name}-sensor-${each.key}"
+  subscription_id         = data.azurerm_subscription.this.id
+  policy_assignment_id    = azurerm_subscription_policy_assignment.sensor[each.key].id
+  resource_discovery_mode = "ReEvaluateCompliance"
+  depends_on              = [azurerm_role_assignment.policy]
+}

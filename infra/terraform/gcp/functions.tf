@@ -25,6 +25,7 @@ locals {
       SEAWALL_ATTACH_ATTESTATIONS = tostring(var.attach_attestations)
       # Pushes that nobody announced are found by listing these.
       SEAWALL_REGISTRIES           = jsonencode({ for host in var.registry_hosts : host => { reconcile = true } })
+      SEAWALL_DISCOVERY            = jsonencode(length(var.cluster_projects) > 0 ? { gcp = { projects = var.cluster_projects, clusters = true } } : {})
       SEAWALL_SIGNING_KEY          = "gcpkms://${google_kms_crypto_key.signing["findings"].id}"
       SEAWALL_SENSOR_AUTHORITY_KEY = "gcpkms://${google_kms_crypto_key.signing["sensors"].id}"
     },

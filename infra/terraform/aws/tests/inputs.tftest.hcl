@@ -74,7 +74,7 @@ run "with_rds_in_a_network" {
     error_message = "a function does not reach RDS"
   }
   assert {
-    condition     = toset(keys(aws_cloudwatch_log_subscription_filter.audit)) == toset(["prod", "test"]) && toset(keys(aws_eks_access_entry.reader)) == toset(["prod", "test"])
+    condition     = toset(keys(aws_cloudwatch_log_subscription_filter.audit)) == toset(["prod", "test"]) && toset(keys(aws_eks_access_entry.reader)) == toset(["prod/reader", "test/reader"])
     error_message = "a cluster has no subscription filter or no access entry"
   }
   assert {

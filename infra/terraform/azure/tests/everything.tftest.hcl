@@ -1,7 +1,7 @@
 # By mocks: what is made, from which inputs, for whom. `tests/infra/test_azure_inventory.py` holds the result against infra/inventory.json.
 mock_provider "azurerm" {
   mock_data "azurerm_client_config" {
-    defaults = { tenant_id = "00000000-0000-0000-0000-000000000001", object_id = "00000000-0000-0000-0000-000000000002" }
+    defaults = { tenant_id = "00000000-0000-0000-0000-000000000001", object_id = "00000000-0000-0000-0000-000000000002", subscription_id = "00000000-0000-0000-0000-000000000000" }
   }
   mock_data "azurerm_subscription" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000" }
@@ -83,7 +83,7 @@ run "everything" {
     error_message = "pushes or audit logs do not come"
   }
   assert {
-    condition     = length(azurerm_policy_definition.sensor) == 2 && length(azurerm_role_assignment.policy) == 3
+    condition     = length(azurerm_policy_definition.sensor) == 2 && length(azurerm_role_assignment.policy) == 3 && length(azurerm_subscription_policy_remediation.sensor) == 2
     error_message = "Policy puts the sensor on AKS and Arc clusters by three grants"
   }
   assert {
