@@ -73,6 +73,25 @@ WORDS: dict[Kind, str] = {
 }
 
 
+COSTS: dict[str, str] = {
+    "may_exec": "policies that block a program kill it as it starts instead of refusing it with EPERM",
+    "on_module_load": "attempts to load kernel modules are seen, not whether and under which name they were loaded",
+    "on_submit_req": "files and peers reached through io_uring are not seen, only that a ring was set up",
+    "on_submit_sqe": "files and peers reached through io_uring are not seen, only that a ring was set up",
+    "may_connect4": "policies can not block connections",
+    "may_connect6": "policies can not block connections over IPv6",
+    "dns_questions": "names that pods ask for are not seen; peers have addresses only",
+    "dns_answers": "answers are not seen; peers have addresses only",
+    "on_sys_exit": "files, connections, mounts and calls into the kernel are not seen",
+    "on_signal": "who ends whose processes is not seen",
+    "on_socket_state": "bytes per connection and refused connections of callers that do not wait are not seen",
+    "on_fork": "nothing that an analytic needs",
+    "on_cgroup_mkdir": "a container is known only once one of its processes does something",
+    "on_cgroup_rmdir": "the end of a container is not told",
+}
+"""Program: what an operator loses where the kernel does not take it."""
+
+
 def kinds_of(rules: Iterable[Detection]) -> frozenset[Kind]:
     """Return the kinds of records that these analytics need."""
     kinds = set(ALWAYS) | {Kind.IN_USE}
@@ -94,6 +113,8 @@ class Report:
     attached: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     blind: list[str] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    """Of the blind analytics."""
     unseen: list[str] = field(default_factory=list)
     exec_blocking: str = ""
     network_blocking: bool = False
@@ -112,9 +133,15 @@ class Report:
         lines.append(f"blocking of programs: {self.exec_blocking}")
         lines.append(f"blocking of connections: {'by cgroup hooks' if self.network_blocking else 'not possible'}")
         for hook, reason in sorted(self.missing.items()):
-            lines.append(f"  without {hook}: {reason}")
-        lines.extend(f"  not seen: {words}" for words in self.unseen)
-        lines.append("blind analytics: " + (", ".join(self.blind) or "none"))
+            costs = COSTS.get(hook, "see what is not seen below")
+            lines.append(f"missing: {hook}, because {reason}")
+            lines.append(f"  what that costs: {costs}")
+        lines.extend(f"not seen at all: {words}" for words in self.unseen)
+        if self.blind:
+            lines.append("analytics that can not fire here:")
+            lines.extend(f"  {identity} {self.titles.get(identity, '')}" for identity in self.blind)
+        else:
+            lines.append("analytics that can not fire here: none")
         return "\n".join([*lines, ""])
 
 
@@ -137,11 +164,12 @@ def examine() -> Report:
     report.attached, report.missing = sorted(hooks.attached), dict(hooks.missing)
     blind = hooks.blind_kinds()
     report.unseen = [WORDS[kind] for kind in sorted(blind) if kind in WORDS]
-    report.blind = sorted(
-        rule.id
+    report.titles = {
+        rule.id: rule.title
         for rule in collect("seawall.detection.rules.runtime", Detection)
         if any(issubclass(event, rule.on) and needed <= blind for event, needed in EVENT_KINDS.items())
-    )
+    }
+    report.blind = sorted(report.titles)
     if "may_exec" in hooks.attached:
         report.exec_blocking = "before they run, by the BPF security module"
     else:
