@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from seawall.app.assess_posture import assess
@@ -121,6 +126,36 @@ def decode_only(dump: bytes) -> float:
     return time.perf_counter() - start
 
 
+def beside_checkov() -> None:
+    """The same 200 deployments by Checkov, where SEAWALL_CHECKOV or the path names it (`pip install checkov` apart from ours)."""
+    program = os.environ.get("SEAWALL_CHECKOV") or shutil.which("checkov")
+    if not program:
+        print("peer            Checkov is not installed here")
+        return
+    count = 200
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            (Path(folder) / f"w{number}.json").write_text(json.dumps(workload(number)))
+        start = time.perf_counter()
+        run = subprocess.run(
+            [program, "-d", folder, "--framework", "kubernetes", "-o", "json", "--compact"],
+            capture_output=True, check=False, env={**os.environ, "LOG_LEVEL": "ERROR"},
+        )  # fmt: skip
+        theirs = time.perf_counter() - start
+        start = time.perf_counter()
+        own = subprocess.run(
+            [str(Path(sys.executable).with_name("seawall")), "posture", "assess", folder, "--format", "json"],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        ours = time.perf_counter() - start
+    if not run.stdout or own.returncode:
+        print(f"peer            did not run: Checkov {run.returncode}, Seawall {own.returncode}")
+        return
+    print(
+        f"peer            {count} deployments, start included: Checkov {theirs:.1f} s, Seawall {ours:.1f} s with attack paths ({theirs / ours:.1f} x)"
+    )
+
+
 def main() -> int:
     checks()
     dump = cluster(WORKLOADS)
@@ -158,6 +193,7 @@ def main() -> int:
     print(
         f"one change      {one * 1000:6.2f} ms  {len(touched.found)} findings         budget {LIMIT_ONE_S * 1000:.0f} ms"
     )
+    beside_checkov()
     return 0 if assess_s < LIMIT_S and peak < LIMIT_MB and one < LIMIT_ONE_S else 1
 
 
