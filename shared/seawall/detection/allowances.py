@@ -35,6 +35,7 @@ POWERS = {
 }
 """Every power, with what it means."""
 
+_ORDINAL = re.compile(r"-\d{1,4}$")
 _NAME = re.compile(r"[A-Za-z0-9:@._/+-]{3,200}")
 
 
@@ -54,8 +55,12 @@ class Allowances:
         return username in self._powers
 
     def known_workload(self, namespace: str, name: str) -> str:
-        """Return why the workload `namespace/name` is an ordinary node agent or platform component, or empty."""
-        return self._workloads.get(f"{namespace}/{name}", "")
+        """Return why the workload `namespace/name` is an ordinary node agent or platform component, or empty.
+
+        Operators number the Deployments of one component (`rook-ceph-osd-3`): the number does not count.
+        """
+        known = self._workloads.get(f"{namespace}/{name}", "")
+        return known or self._workloads.get(f"{namespace}/{_ORDINAL.sub('', name)}", "")
 
 
 @cache

@@ -224,6 +224,9 @@ BENIGN = [
     ("OpenShift labels a namespace", audit("patch", "namespaces", ns="shop", name="shop", user="system:serviceaccount:openshift-infra:podsecurity-admission-label-syncer-controller", body={"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}})),
     ("job runner clears what it made", [audit("delete", "secrets", ns="runners", name=f"job-{i}", user="system:serviceaccount:runners:gitlab-runner", agent="gitlab-runner/17") for i in range(25)]),
     ("operator reads the secrets of its instances", [audit("get", "secrets", ns="pg", name=f"db-{i}", user="system:serviceaccount:pg:operator", agent="manager/v1 (linux/amd64) kubernetes/abc") for i in range(12)]),
+    ("Calico's operator keeps Calico", audit("update", "daemonsets", ns="calico-system", name="calico-node", user="system:serviceaccount:tigera-operator:tigera-operator", agent="operator/v0", body=workload(host_path("/var/run/calico", hostNetwork=True), "DaemonSet"))),
+    ("OLM installs an operator's role", audit(resource="clusterroles", user="system:serviceaccount:olm:olm-operator-serviceaccount", agent="olm/v0", body={"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]})),
+    ("the fourth disk of Rook", audit(ns="rook-ceph", user=RS, body=host_path("/dev", owner="rook-ceph-osd-3-6c9d8"))),
     ("autoscaler", audit("update", "deployments/scale", ns="shop", user="system:serviceaccount:kube-system:horizontal-pod-autoscaler", body={"spec": {"replicas": 120}})),
 ]  # fmt: skip
 
