@@ -77,6 +77,7 @@ class Status:
     turned: float = field(default_factory=time.monotonic)
     """When the loop turned last."""
     shed: tuple[str, ...] = ()
+    """Kinds of records that the self-limits switched off now."""
 
 
 class Sensor:
@@ -126,6 +127,7 @@ class Sensor:
         self._reported: dict[tuple[str, int], int] = {}
         self._reported_ns = time.time_ns()
         self._late = Late(self.containers)
+        self._shed: frozenset[Kind] = frozenset()
         self._rings: tuple[RingBuffer, ...] = ()
         self._held: list[tuple[int, bytes, int]] = []
         self._lag_ns = 0
@@ -184,7 +186,7 @@ class Sensor:
                 self._every_second()
             if now - beat >= HEARTBEAT_S:
                 beat = now
-                self._heartbeat("ready" if self.status.state == "ready" else "degraded")
+                self._heartbeat("degraded" if self._shed else self.status.state)
         poll.close()
 
     def stop(self, *_: object) -> None:
@@ -285,12 +287,12 @@ class Sensor:
         self.decoder.tick()
         self.status.turned = time.monotonic()
         self.status.lag_s, self._lag_ns = round(self._lag_ns / 1e9, 3), 0
-        shed = self.limits.adjust(sum(ring.waiting() / ring.size_bytes for ring in self._rings) / len(self._rings))
-        names = tuple(sorted({EVENT_CLASSES.get(kind, "kernel") for kind in shed}))
-        if names != self.status.shed:
-            self.status.shed = names
+        shed = self.limits.adjust(max(ring.waiting() / ring.size_bytes for ring in self._rings))
+        if shed != self._shed:
+            self._shed = shed
+            self.status.shed = tuple(sorted(kind.name.lower() for kind in shed))
             self.programs.control(shed=shed)
-            self._heartbeat("degraded" if names else "ready")
+            self._heartbeat("degraded" if shed else self.status.state)
         self._report_losses()
         for container in self.containers.running():
             if not container.complete and container.asked < _MAX_ASKED:

@@ -726,7 +726,7 @@ class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
     rules: str = ""
     """Content id of the analytics and lists in use."""
     shed: tuple[str, ...] = ()
-    """Event classes that are switched off now by self-limits."""
+    """Kinds of records that are switched off now by self-limits: `in_use`, `flow`, `open`, ..."""
     certificate_expires_ns: int = 0
     """End of the delivery certificate, ns since 1970 UTC; 0 = none in use."""
     cpus: int = 0
