@@ -54,6 +54,7 @@ def held_against_the_baseline(found: Iterable[Finding], used: list[dict[str, Any
     used.extend(entry for entry in reasons.values() if entry is not None)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.real("checkov")
 @pytest.mark.real("helm")
 def test_findings_are_fixed_or_have_a_reason(tmp_path: Path) -> None:

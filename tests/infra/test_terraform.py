@@ -43,6 +43,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraform.Module]:
         yield module
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.real("terraform-aws")
 def test_aws_module_is_valid_and_passes_its_own_tests(aws: terraform.Module) -> None:
     aws.run("validate", "-no-color")
