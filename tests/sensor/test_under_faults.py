@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,22 @@ from .conftest import Running
 pytestmark = [pytest.mark.real("ebpf"), pytest.mark.bpf]
 
 NOW = datetime.now(UTC)
+PROCESSES = int(os.environ.get("SEAWALL_TEST_PROCESSES", "50000"))
+SPAWNER = """
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+extern char **environ;
+int main(int n, char **args) {
+    char *child[] = { "/bin/true", args[2], 0 };
+    for (int left = atoi(args[1]); left > 0; left--) {
+        pid_t pid;
+        if (posix_spawn(&pid, child[0], 0, 0, child, environ) || waitpid(pid, 0, 0) < 0)
+            return 1;
+    }
+    return 0;
+}
+"""
 
 
 class Sensor:
@@ -130,6 +147,27 @@ def test_kill_9_in_the_middle(receiver, sensor):
     ids = Counter(event.id for event in receiver.events() if isinstance(event, ProcessExec))
     assert set(ids.values()) == {1}  # no event number comes twice, though the sensor was started twice
     assert len({stream for stream, _ in receiver.batches}) == 1
+
+
+def test_short_lived_processes(tmp_path, programs):
+    """As many as a busy build makes: each is seen, or counted."""
+    source, spawner = tmp_path / "spawner.c", tmp_path / "spawner"
+    source.write_text(SPAWNER)
+    subprocess.run(["clang", "-O1", "-o", str(spawner), str(source)], check=True)
+    running = Running("--no-inventory")
+    running.wait_for(lambda line: line["kind"] == "heartbeat" and line["state"] == "ready", 60)
+    subprocess.run([str(spawner), str(PROCESSES), "short"], check=True, timeout=400)
+    running.stop()
+    seen = sum(
+        line.get("count", 1)
+        for line in running.lines
+        if line.get("event") == "process_exec" and line["process"].get("args") == ["/bin/true", "short"]
+    )
+    lost = sum(
+        line["lost"] for line in running.lines if line["kind"] == "loss" and line.get("event_class") in ("", "exec")
+    )
+    assert seen <= PROCESSES <= seen + lost
+    assert seen > PROCESSES / 2
 
 
 @pytest.mark.real("podman")
