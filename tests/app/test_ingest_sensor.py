@@ -68,9 +68,18 @@ def test_the_same_batch_twice_counts_once() -> None:
 
 def test_alerts_of_the_node_are_kept_beside_those_of_the_door() -> None:
     door = Door()
-    local = Alert("alert-local", "RT-0009", "t", "m", Severity.LOW, (), NOW, NOW, "runtime")
+    local = Alert(
+        "alert-local", "RT-0009", "t", "m", Severity.LOW, (), NOW, NOW, "runtime", cluster=SENSOR.identity.cluster
+    )
     result = door.take(SENSOR.batch(execs(1, "/tmp/x"), alerts=[local]))
     assert [alert.id for alert in result.alerts] == ["alert-local", "alert-boot-1:1"]
+
+
+def test_a_node_speaks_for_its_own_cluster_only() -> None:
+    foreign = Alert("alert-local", "RT-0009", "t", "m", Severity.LOW, (), NOW, NOW, "runtime", cluster="another")
+    (kept,) = Door().take(SENSOR.batch(alerts=[foreign])).alerts
+    assert kept.cluster == SENSOR.identity.cluster
+    assert kept.id != "alert-local"
 
 
 def test_a_crash_between_keeping_and_counting_repeats_the_work() -> None:
