@@ -26,12 +26,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from seawall.admission.policy import AdmissionPolicy, Mode, Requirement
-from seawall.domain.errors import InputError
 from seawall.domain.severity import Severity
+from seawall.formats.settings_file import read_model
 
 MAX_BYTES = 1 << 20
 _Patterns = list[Annotated[str, Field(min_length=1, max_length=512)]]
@@ -85,18 +84,7 @@ def read(text: str, name: str = "the admission policy") -> AdmissionPolicy:
     Raises:
         InputError: not one, with the place and what is expected there.
     """
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{name} has over {MAX_BYTES} bytes")
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
-    try:
-        policy = _Policy.model_validate(document)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{name}: {where}: {problem['msg']}", where=where) from error
+    policy = read_model(_Policy, text, name, max_bytes=MAX_BYTES)
     return AdmissionPolicy(
         rules=tuple(_requirement(rule) for rule in policy.rules),
         exempt_namespaces=tuple(policy.exempt.namespaces),

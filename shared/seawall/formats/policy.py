@@ -16,10 +16,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from seawall.domain.errors import InputError
+from seawall.formats.settings_file import read_model
 from seawall.vulnerability.exceptions import Exceptions, Rule
 
 MAX_BYTES = 8 << 20
@@ -64,16 +63,5 @@ def read(text: str, name: str = "the policy file") -> Exceptions:
     Raises:
         InputError: not one, with the place and what is expected there.
     """
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{name} has over {MAX_BYTES} bytes")
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
-    try:
-        policy = _Policy.model_validate(document or {})
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{name}: {where}: {problem['msg']}", where=where) from error
+    policy = read_model(_Policy, text, name, max_bytes=MAX_BYTES, empty={})
     return Exceptions(rules=tuple(Rule(**rule.model_dump()) for rule in policy.ignore))
