@@ -1,0 +1,97 @@
+"""On Debian's cloud kernel, where the BPF security module exists: `check` tells the truth, drifted and listed programs are
+refused with EPERM before anything of them ran, and the alerts say so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support import vm
+
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.real("qemu"), pytest.mark.real("ebpf"), pytest.mark.bpf]
+
+CONTAINER = "5ea" + "0" * 61
+POLICY = """
+policies:
+  - name: shop
+    select: {names: [shop]}
+    drift: {action: block}
+    programs: {action: block, names: [listed]}
+"""
+INIT = f"""#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+mount -t securityfs securityfs /sys/kernel/security
+mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+insmod /lib/modules/overlay.ko
+echo "kernel $(uname -r)"
+export PYTHONPATH=/site PYTHONDONTWRITEBYTECODE=1 HOME=/ PATH=/bin
+store=/var/lib/containers/storage/overlay-containers
+mkdir -p $store /run/c/lower/bin /run/c/upper /run/c/work /run/c/root /tmp/up
+cat > $store/containers.json <<'X'
+[{{"id": "{CONTAINER}", "names": ["shop"], "metadata": "{{\\"image-name\\": \\"localhost/shop:1\\"}}"}}]
+X
+cat > /run/policy.yaml <<'X'
+{POLICY}
+X
+for each in busybox listed; do cp /bin/busybox /run/c/lower/bin/$each; done
+python -m seawall_sensor.cli run --output jsonl --only alert --policy /run/policy.yaml > /run/out 2>/run/errors &
+sensor=$!
+for i in $(seq 1200); do grep -q '"ready"' /run/out && break; sleep 0.2; done
+cgroup=/sys/fs/cgroup/libpod-{CONTAINER}.scope
+mkdir $cgroup
+cat > /run/inside <<'X'
+#!/bin/busybox sh
+mount -t overlay -o lowerdir=/run/c/lower,upperdir=/run/c/upper,workdir=/run/c/work overlay /run/c/root
+exec chroot /run/c/root /bin/busybox sh -c '
+/bin/busybox true; echo "image $?"
+/bin/busybox cp /bin/busybox /drifted; /drifted true; echo "drifted $?"
+/bin/listed true; echo "listed $?"'
+X
+sleep 2
+sh -c "echo \\$\\$ > $cgroup/cgroup.procs; sleep 2; exec unshare -m /bin/busybox sh /run/inside" > /run/inside.out 2>&1
+sed 's/^/inside /' /run/inside.out
+sleep 5
+kill $sensor; wait $sensor
+grep '"kind":"alert"' /run/out | sed 's/^/line /'
+python -m seawall_sensor.cli check --format json > /run/check.json 2>/run/check.errors
+echo "check $(tr -d '\\n' < /run/check.json)"
+sed 's/^/error /' /run/errors /run/check.errors | head -40
+echo done
+poweroff -f
+"""
+
+
+@pytest.fixture(scope="module")
+def console(programs, tmp_path_factory) -> str:
+    """What the VM said."""
+    (vm.CACHE).mkdir(parents=True, exist_ok=True)
+    said = vm.boot(vm.initramfs(tmp_path_factory.mktemp("vm"), INIT, modules=("fs/overlayfs/overlay.ko",)))
+    assert "\ndone" in said, said[-6000:]
+    return said
+
+
+def test_check_tells_the_truth(console):
+    found = json.loads(next(line for line in console.splitlines() if line.startswith("check ")).removeprefix("check "))
+    assert found["works"]
+    assert found["kernel"].startswith("6.1")
+    assert "may_exec" in found["attached"]
+    assert "before they run" in found["exec_blocking"]
+    assert found["blind"] == []
+
+
+def test_refused_with_eperm(console):
+    assert "inside image 0" in console
+    assert "inside drifted 126" in console
+    assert "inside listed 126" in console
+    assert console.count("Operation not permitted") == 2
+
+
+def test_alerts_say_so(console):
+    alerts = [json.loads(line.removeprefix("line ")) for line in console.splitlines() if line.startswith("line ")]
+    blocked = [each for each in alerts if each["analytic"] == "RT-0102"]
+    assert {each["container"]["name"] for each in blocked} == {"shop"}
+    assert any("/drifted" in each["message"] for each in blocked)
+    assert any("/bin/listed" in each["message"] for each in blocked)
