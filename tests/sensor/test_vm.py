@@ -45,13 +45,15 @@ mkdir $cgroup
 cat > /run/inside <<'X'
 #!/bin/busybox sh
 mount -t overlay -o lowerdir=/run/c/lower,upperdir=/run/c/upper,workdir=/run/c/work overlay /run/c/root
+mkdir /run/c/root/cg; mount --bind /sys/fs/cgroup /run/c/root/cg
 exec chroot /run/c/root /bin/busybox sh -c '
+echo $$ > /cg/libpod-{CONTAINER}.scope/cgroup.procs; sleep 3
 /bin/busybox true; echo "image $?"
 /bin/busybox cp /bin/busybox /drifted; /drifted true; echo "drifted $?"
 /bin/listed true; echo "listed $?"'
 X
 sleep 2
-sh -c "echo \\$\\$ > $cgroup/cgroup.procs; sleep 2; exec unshare -m /bin/busybox sh /run/inside" > /run/inside.out 2>&1
+unshare -m /bin/busybox sh /run/inside > /run/inside.out 2>&1
 sed 's/^/inside /' /run/inside.out
 sleep 5
 kill $sensor; wait $sensor
