@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import vm
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.real("qemu"), pytest.mark.real("ebpf"), pytest.mark.bpf]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.real("qemu"), pytest.mark.real("ebpf"), pytest.mark.bpf]
 
 CONTAINER = "5ea" + "0" * 61
 POLICY = """
@@ -69,7 +69,6 @@ poweroff -f
 @pytest.fixture(scope="module")
 def console(programs, tmp_path_factory) -> str:
     """What the VM said."""
-    (vm.CACHE).mkdir(parents=True, exist_ok=True)
     said = vm.boot(vm.initramfs(tmp_path_factory.mktemp("vm"), INIT, modules=("fs/overlayfs/overlay.ko",)))
     assert "\ndone" in said, said[-6000:]
     return said

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,20 +35,29 @@ LEFT_OUT = shutil.ignore_patterns(
 
 def kernel() -> Path:
     """Return the folder of the newest cloud kernel of this Debian release, downloaded once."""
-    depends = subprocess.run(
-        ["apt-cache", "depends", "linux-image-cloud-amd64"], capture_output=True, text=True, check=True
-    ).stdout
+    depends = _apt("apt-cache", "depends", "linux-image-cloud-amd64")
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     assert found, f"no cloud kernel is known to apt: {depends}"
     package = found[1]
     folder = CACHE / package
     if not (folder / "boot").is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", "-q", package], cwd=CACHE, check=True, capture_output=True)
-        archive = next(CACHE.glob(f"{package}_*.deb"))
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=True)
-        archive.unlink()
+        with tempfile.TemporaryDirectory(dir=CACHE) as place:
+            _apt("apt-get", "download", "-q", package, cwd=place)
+            unpacked = Path(place) / "unpacked"
+            subprocess.run(["dpkg-deb", "-x", str(next(Path(place).glob("*.deb"))), str(unpacked)], check=True)
+            unpacked.rename(folder)
     return folder
+
+
+def _apt(*command: str, cwd: str | None = None) -> str:
+    """Return what apt printed; a machine without package lists, or with lists that are too old, reads them first."""
+    for last in (False, True):
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=last)
+        if done.returncode == 0:
+            return done.stdout
+        subprocess.run(["apt-get", "update", "-qq"], capture_output=True, timeout=300, check=True)
+    raise AssertionError
 
 
 def loaded() -> set[Path]:
@@ -75,30 +85,30 @@ def initramfs(work: Path, init: str, *, modules: tuple[str, ...] = ()) -> Path:
     shutil.copy("/bin/busybox", root / "bin/busybox")
     (root / "init").write_text(init)
     (root / "init").chmod(0o755)
-    for module in modules:
-        shutil.copy(next(kernel().glob(f"lib/modules/*/kernel/{module}")), root / "lib/modules")
+    for name in modules:
+        shutil.copy(next(kernel().glob(f"lib/modules/*/kernel/{name}")), root / "lib/modules")
     # Python where it expects itself to be.
     base = Path(sys.base_prefix)
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
     into = root / str(base).lstrip("/")
     (into / "bin").mkdir(parents=True)
-    shutil.copy(Path(sys.executable).resolve(), into / "bin" / name)
-    shutil.copytree(base / "lib" / name, into / "lib" / name, ignore=LEFT_OUT, symlinks=False)
-    (root / "bin/python").symlink_to(f"{base}/bin/{name}")
+    shutil.copy(Path(sys.executable).resolve(), into / "bin" / python)
+    shutil.copytree(base / "lib" / python, into / "lib" / python, ignore=LEFT_OUT, symlinks=False)
+    (root / "bin/python").symlink_to(f"{base}/bin/{python}")
     site = root / "site"
     site.mkdir()
-    for each in loaded():
-        if each.is_dir():
-            shutil.copytree(each, site / each.name, ignore=LEFT_OUT)
+    for module in loaded():
+        if module.is_dir():
+            shutil.copytree(module, site / module.name, ignore=LEFT_OUT)
         else:
-            shutil.copy(each, site)
+            shutil.copy(module, site)
     for package in ("shared/seawall", "sensor/seawall_sensor"):
         shutil.copytree(
             ROOT / package, site / Path(package).name, ignore=shutil.ignore_patterns("console", "*.aarch64.*")
         )
     shutil.copytree(ROOT / "sensor/seawall_sensor/_bpf", site / "seawall_sensor/_bpf", dirs_exist_ok=True)
-    for each in Path(sysconfig.get_path("purelib")).glob("seawall*.dist-info"):
-        shutil.copytree(each, site / each.name)
+    for info in Path(sysconfig.get_path("purelib")).glob("seawall*.dist-info"):
+        shutil.copytree(info, site / info.name)
     _libraries(root)
     archive = work / "initramfs.gz"
     subprocess.run(f"cd {root} && find . | cpio -o -H newc --quiet | gzip -1 > {archive}", shell=True, check=True)
@@ -127,7 +137,7 @@ def _libraries(root: Path) -> None:
             shutil.copy(library, to)
 
 
-def boot(archive: Path, *, lsm: str = "capability,bpf", memory_mb: int = 1536, timeout_s: int = 900) -> str:
+def boot(archive: Path, *, lsm: str = "capability,bpf", memory_mb: int = 1536, timeout_s: int = 600) -> str:
     """Boot it and return what the serial console said until the VM switched itself off."""
     image = next((kernel() / "boot").glob("vmlinuz-*"))
     done = subprocess.run(
