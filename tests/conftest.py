@@ -10,8 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import checkov, helm, terraform
+
+# No test is timed: a busy machine is not a defect. Examples that failed are printed with what reproduces them.
+settings.register_profile("seawall", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seawall")
 
 pytest_plugins = ["tests.support.fixtures"]
 

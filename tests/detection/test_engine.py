@@ -110,7 +110,7 @@ def single(number: int, message: str = "m") -> Alert:
                  evidence=(Evidence("audit", f"e{number}", stamp),), members=(event_hash(f"e{number}"),))  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.data())
 def test_fold_is_a_join(numbers, data):
     alerts = [single(number) for number in numbers]
@@ -132,7 +132,7 @@ def test_counts_beyond_the_sketch_are_near():
     assert fold([folded, single(3)]) == [folded]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), min_size=1, max_size=25, unique=True), st.randoms())
 def test_windows_do_not_depend_on_order(entries, rng):
     def reached(order):
@@ -176,7 +176,7 @@ odd = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=
                      "type", "data", "op", "value", "selector", "ownerReferences", "kind", "update", "spec", "request"]), c, max_size=6), max_leaves=30)  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     odd,
     st.sampled_from(["create", "patch", "update", "delete"]),

@@ -41,7 +41,7 @@ def test_forms(form, chunk):
     assert refused == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(NAMES, st.binary(max_size=2000), max_size=8),
     st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
@@ -146,7 +146,7 @@ def test_a_million_entries_stop_at_the_limit():
         entries(content, limits=Limits(entries=49))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=3000), st.integers(1, 1000))
 def test_arbitrary_bytes(content, chunk):
     try:
@@ -155,7 +155,7 @@ def test_arbitrary_bytes(content, chunk):
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_archives(data):
     content = bytearray(tar_of({LONG: "x" * 600, "b": Link("c"), "d/e": "y" * 10, "é" * 80: "z"}))

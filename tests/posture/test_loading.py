@@ -136,7 +136,7 @@ def test_folder_without_links_and_with_a_missing_file(tmp_path: Path):
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_values_or_errors(data: bytes):
     for document in documents(data):
         assert document.error == "" or document.value is None
@@ -150,7 +150,7 @@ def test_any_bytes_give_values_or_errors(data: bytes):
         max_leaves=20,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_object_is_judged_without_an_exception(spec: object):
     from datetime import date
 

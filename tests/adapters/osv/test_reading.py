@@ -99,7 +99,7 @@ def test_what_holds_no_advisories_is_an_error(tmp_path, content):
         read_source(path, Builder())
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300) | st.sampled_from([LINES, KEV, EPSS, FACTS, gzip.compress(LINES), zipped(LINES)]).flatmap(lambda raw: st.integers(0, len(raw)).map(lambda at: raw[:at])))  # fmt: skip
 def test_arbitrary_bytes_give_records_or_an_input_error(tmp_path, content):
     path = tmp_path / "source"

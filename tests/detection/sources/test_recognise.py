@@ -142,7 +142,7 @@ def test_invalid_utf8_is_replaced():
     assert event.agent.startswith("kube\ufffd")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
 def test_arbitrary_bytes_give_events_or_rejects(data):
     decode(data)
@@ -157,7 +157,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(json_values)
 def test_arbitrary_json_gives_events_or_rejects(value):
     decode(dump(value))

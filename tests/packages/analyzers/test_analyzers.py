@@ -329,7 +329,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("analyzer", sorted(ANALYZERS))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=3000), st.text(max_size=800).map(lambda text: text.encode("utf-8", "replace")), st.sampled_from(SEEDS)), st.binary(max_size=800), st.integers(0, 4000))  # fmt: skip
 def test_arbitrary_bytes_give_packages_or_gaps(analyzer, head, tail, at):
     item = ANALYZERS[analyzer]
@@ -345,9 +345,7 @@ RPM_FORMS = ["os/rpm/ndb-sle15-bci/usr/lib/sysimage/rpm/Packages.db", "os/rpm/sq
 
 @pytest.mark.shared
 @pytest.mark.parametrize("form", RPM_FORMS)
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_rpm_databases(shared_data, form, data):
     content = bytearray((shared_data / "fixtures/vuln" / form).read_bytes())
