@@ -104,6 +104,23 @@ def test_a_change_is_in_the_graph_and_judged_within_a_minute(store: SqlStore) ->
     assert not privileged_fails(store)
 
 
+def urgency(store: SqlStore) -> dict[str, Any]:
+    ref = ObjectRef("Deployment", "web", "shop")
+    found = store.assessments.find(scope="prod", ref=ref, status=Status.FAIL)
+    return {item.id: item.priority for item in found if item.priority is not None and item.priority.paths}
+
+
+def test_failures_keep_the_attack_paths_that_they_lie_on(store: SqlStore) -> None:
+    listed(store, deployment(privileged=True))
+    before = urgency(store)
+    assert before
+    assert all(priority.path for priority in before.values())
+    following = follower(store)
+    following.take(events(event("update", deployment(privileged=True, env=[{"name": "a", "value": "b"}]))), T0)
+    following.flush(T0 + timedelta(minutes=2))
+    assert urgency(store) == before
+
+
 def test_a_deleted_object_has_no_results(store: SqlStore) -> None:
     listed(store, deployment(privileged=True))
     assert privileged_fails(store)

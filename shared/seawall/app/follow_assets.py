@@ -200,6 +200,9 @@ class AssetFollower:
             mine: list[Assessment] = []
             if obj is not None:
                 report = reassess(world, obj, cluster=scope)
+                # Paths are searched over whole clusters: until the next listing, what is known of a failure stays.
+                known = self._store.assessments.find(scope=scope, ref=obj.ref)
+                report.priorities = {found.id: found.priority for found in known if found.priority is not None}
                 apply_exceptions(report, policy.exceptions, now.date())
                 mine = [found for found in report.assessments() if _same(found.object, obj)]
                 ref = obj.ref

@@ -11,7 +11,8 @@ from typing import Any
 from seawall.app.assess_posture import assess
 from seawall.app.publishing import assessment_entries
 from seawall.domain.ids import content_id
-from seawall.domain.posture import Assessment, ObjectRef, Status, TrendPoint
+from seawall.domain.posture import Assessment, ObjectRef, Priority, Status, TrendPoint
+from seawall.graph import is_available
 from seawall.ports.publisher import BatchPublisher
 from seawall.ports.store import Store
 from seawall.posture.catalogue import controls
@@ -63,6 +64,7 @@ def judge(
         exceptions=policy.exceptions,
         unread=unread,
     )
+    report.priorities = _priorities(report)
     results = list(report.assessments())
     results += policy_results(report.world.of(POLICY_STATE), results, report.world.objects, scope)
     changed = store.assessments.replace(scope, results, now)
@@ -70,6 +72,15 @@ def judge(
     if changed:
         store.outbox.add(assessment_entries(publishers(), results, now))
     return Judged(report, len(results), changed)
+
+
+def _priorities(report: Report) -> dict[str, Priority]:
+    """How urgent the failures are by the attack paths that they lie on, where those can be searched."""
+    if not report.world.workloads or not is_available():
+        return {}
+    from seawall.graph.priorities import priorities
+
+    return priorities(report)
 
 
 def policy_results(
