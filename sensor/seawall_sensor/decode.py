@@ -103,9 +103,9 @@ _REASONS = {1: "drift", 2: "listed", 3: "network"}
 _RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "runsc", "memfd:runc", "exe")
 
 _HEAD_CGROUP = struct.Struct("<Q").unpack_from
-_HEAD_NAMESPACE = struct.Struct("<I").unpack_from
+_HEAD_NAMESPACE = _HEAD_PID = struct.Struct("<I").unpack_from
 _KIND_AND_CPU = struct.Struct("<2H")
-_NAMESPACE_AT, _KIND_AT, _CGROUP_AT, _COMM_AT = 56, 72, 16, 80
+_NAMESPACE_AT, _KIND_AT, _CGROUP_AT, _COMM_AT, _PID_AT = 56, 72, 16, 80, 32
 """Places in `struct head`, for a look before the whole of it is read."""
 _FILE_TEXTS = struct.Struct("<5H")
 _FILE_TEXTS_AT, _FILE_BYTES = 120, HEAD.size + records.FILE.size
@@ -186,6 +186,10 @@ class Decoder:
         kind = _KIND_AND_CPU.unpack_from(data, offset + _KIND_AT)[0]
         if kind in _HOST_FILTERED and not self._worth(kind, data, offset):
             self.filtered += 1
+            return []
+        if kind == Kind.EXIT and Kind.EXIT in self._unwanted:
+            self.records += 1
+            self._exit_unseen(data, offset)
             return []
         head = Head._make(HEAD.unpack_from(data, offset))
         self.records += 1
@@ -360,22 +364,28 @@ class Decoder:
 
     def _exit(self, head: Head, data: bytes, offset: int, found: Found) -> None:
         cpu_ns, code, _ = records.EXIT.unpack_from(data, offset + HEAD.size)
-        if Kind.EXIT in self._unwanted:
-            container = self.containers.known(head.cgroup)
-        else:
-            entry, container = self._actor(head)
-            found.append(
-                ProcessExit(
-                    **self._base(head, entry, container),
-                    exit_code=code >> 8 & 255,
-                    signal=code & 127,
-                    duration_ns=max(head.ts_ns - head.start_ns, 0),
-                    cpu_ns=cpu_ns,
-                )
+        entry, container = self._actor(head)
+        found.append(
+            ProcessExit(
+                **self._base(head, entry, container),
+                exit_code=code >> 8 & 255,
+                signal=code & 127,
+                duration_ns=max(head.ts_ns - head.start_ns, 0),
+                cpu_ns=cpu_ns,
             )
-        if container is not None and container.first_pid == head.pid:
+        )
+        self._ended(container, head.pid, code)
+
+    def _exit_unseen(self, data: bytes, offset: int) -> None:
+        """An end of which no event is wanted: only what it teaches."""
+        _, code, _ = records.EXIT.unpack_from(data, offset + HEAD.size)
+        container = self.containers.known(_HEAD_CGROUP(data, offset + _CGROUP_AT)[0])
+        self._ended(container, _HEAD_PID(data, offset + _PID_AT)[0], code)
+
+    def _ended(self, container: Container | None, pid: int, code: int) -> None:
+        if container is not None and container.first_pid == pid:
             container.exit_code = code >> 8 & 255 if not code & 127 else 128 + (code & 127)
-        self.processes.ended(head.pid)
+        self.processes.ended(pid)
 
     def _fork(self, head: Head, data: bytes, offset: int, found: Found) -> None:
         record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
@@ -791,13 +801,12 @@ def _swap(value: int) -> int:
     return (value & 0xFF) << 8 | value >> 8 & 0xFF
 
 
-_WATCHED_BYTES = re.compile(
-    rb"(?:^|\0)(?:" + b"|".join(sorted(name.encode() for name in WATCHED_VARIABLES)) + rb")="
-).search
+# A pattern that begins with one certain byte is looked for at these bytes only: ten times as fast as one that does not.
+_WATCHED_BYTES = re.compile(b"\0(?:" + b"|".join(sorted(name.encode() for name in WATCHED_VARIABLES)) + b")=").search
 
 
 def _environment(raw: bytes) -> dict[str, str]:
-    if not raw or _WATCHED_BYTES(raw) is None:
+    if not raw or _WATCHED_BYTES(b"\0" + raw) is None:
         return {}
     found: dict[str, str] = {}
     parts: Sequence[bytes] = raw.split(b"\0")

@@ -58,16 +58,20 @@ class Entry:
     key: tuple[int, ...] = ()
     process: Process | None = None
     above: tuple[Ancestor, ...] | None = None
+    short: Ancestor | None = None
 
     def as_ancestor(self) -> Ancestor:
         """Return the short form: at most 16 arguments with 512 characters together."""
+        if self.short is not None and self.short.start_ns == self.start_ns:
+            return self.short
         arguments, room = [], 512
         for argument in self.args[:16]:
             if room <= 0:
                 break
             arguments.append(argument[:room])
             room -= len(argument)
-        return Ancestor(self.pid, self.exe, tuple(arguments), self.start_ns, self.uid)
+        self.short = Ancestor(self.pid, self.exe, tuple(arguments), self.start_ns, self.uid)
+        return self.short
 
 
 class ProcessCache:
@@ -77,6 +81,8 @@ class ProcessCache:
         self.limit, self._proc = limit, proc
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._ended: OrderedDict[int, None] = OrderedDict()
+        self._filled: set[bytes] = set()
+        """Ancestors, as records have them, that were looked for: those of a loop's programs are all the same."""
         self.own_mnt_ns = _namespace(proc, "self", "mnt")
 
     def __len__(self) -> int:
@@ -225,6 +231,16 @@ class ProcessCache:
 
     def _fill_ancestors(self, raw: bytes, count: int) -> None:
         """Add ancestors that the kernel saw and we did not, from the top down."""
+        raw = raw[: ANCESTOR.size * count]
+        if raw in self._filled:
+            start_ns, pid, _, _ = ANCESTOR.unpack_from(raw)
+            known = self._entries.get(pid)
+            if known is not None and known.start_ns == start_ns:
+                return
+        elif raw:
+            if len(self._filled) >= 1024:
+                self._filled.clear()
+            self._filled.add(raw)
         rows = [ANCESTOR.unpack_from(raw, ANCESTOR.size * index) for index in range(count)]
         for index in range(count - 1, -1, -1):
             start_ns, pid, uid, comm = rows[index]

@@ -251,7 +251,7 @@ class Sensor:
             self.decoder.malformed += 1
             log.warning("record not decoded", extra={"error": repr(error)[:200]})
             return
-        enforced = any(type(event) is Enforced for event in found)
+        enforced = len(found) > 1 and any(type(event) is Enforced for event in found)
         for event in found:
             if isinstance(event, ProcessExec):
                 self._on_exec(event)

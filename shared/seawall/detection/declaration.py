@@ -71,6 +71,9 @@ class Detection:
     window: timedelta | None = None
     before: tuple[str, ...] = ()
     """For a `window` without a `threshold`: the resources whose events matter to later ones. Empty = all that it meets."""
+    concerns: Callable[[Any], bool] | None = None
+    """For a `window` without a `threshold`: other events are neither judged nor kept, where they would push out those that
+    matter. None = all that it meets."""
     by: str = ""
     """Attributes of the event, joined by "+", that a window is kept for, e.g. "cluster+actor"."""
     threshold: int = 0

@@ -432,6 +432,8 @@ class Engine:
             if match is None:
                 return []
             return [self._alert(rule, counted, found) for counted, found in self._counted(rule, event, match)]
+        if rule.concerns is not None and not rule.concerns(event):
+            return []
         found = []
         time = _time(event) or self._default_time
         observation = Observation(time.timestamp(), str(event.id), None, event)

@@ -252,6 +252,13 @@ def executable_in_odd_place(event: FileChmod) -> Match | None:
     return None
 
 
+def _downloads_or_not_from_image(event: ProcessExec) -> bool:
+    process = event.process
+    if process.drift or event.script_drift or program(process) in DOWNLOADERS:
+        return True
+    return is_temporary(event.script or process.exe)
+
+
 @detection(
     id="RT-0406",
     title="Download was run at once",
@@ -266,6 +273,7 @@ def executable_in_odd_place(event: FileChmod) -> Match | None:
     benign=("Self-updating agents.",),
     investigate=("What did the program write and connect to?",),
     window=timedelta(minutes=10),
+    concerns=_downloads_or_not_from_image,
     by="scope",
 )
 def download_then_exec(event: ProcessExec, earlier: list[ProcessExec]) -> Match | None:
