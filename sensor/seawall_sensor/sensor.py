@@ -226,6 +226,9 @@ class Sensor:
                 self._lag_ns = max(self._lag_ns, age_ns)
         if first_at:
             self.decoder.foresee(first, first_at)
+        read = len(first_at) + len(second_at)
+        second_at = self.decoder.sift(second, second_at)
+        sifted = read - len(first_at) - len(second_at)
         rows = self._held
         rows += [(stamp(first, at)[0], first, at) for at in first_at]
         rows += [(stamp(second, at)[0], second, at) for at in second_at]
@@ -242,7 +245,7 @@ class Sensor:
                 self._count(event.lost, event.event_class, event.stage)
             own = {"node": self.host.node, "cluster": self.decoder.cluster, "boot": self.host.boot}
             self._emit(msgspec.structs.replace(event, seq=self.decoder.seq, **own))
-        return end
+        return end + sifted
 
     def _handle(self, data: bytes, offset: int) -> None:
         try:

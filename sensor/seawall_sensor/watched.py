@@ -25,6 +25,9 @@ _NOTE = rb"(?:^|[\0/])[!_.]*(?:how|readme|read_me|restore|recover|decrypt|unlock
 _HIDDEN = rb"(?:^|\0)\.[^\0/]+\0(?:[^\0]*\0){0,4}tmp(?:$|\0)|/tmp/(?:[^\0]*/)?\.[^\0/]"
 _ENCRYPTED = rb"\.(?:enc|encrypted|lock|locked|lockbit|crypt|crypted|crypto|crypz|cry|akira|conti|ryuk|clop|basta|royal|play)(?:$|\0)"
 
+_REMEMBERED, _REMEMBERED_BYTES = 4096, 256
+"""How many answers are kept, of paths up to which length: a megabyte at most."""
+
 
 def _pattern() -> re.Pattern[bytes]:
     lists = indicators()
@@ -40,7 +43,16 @@ class HostFiles:
 
     def __init__(self) -> None:
         self._search = _pattern().search
+        self._known: dict[bytes, bool] = {}
+        """What was said of paths: a node writes the same files again and again."""
 
     def wants(self, raw: bytes) -> bool:
         """Whether any part of the paths is one that analytics look at on a node."""
-        return self._search(raw) is not None
+        found = self._known.get(raw)
+        if found is None:
+            found = self._search(raw) is not None
+            if len(raw) <= _REMEMBERED_BYTES:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[raw] = found
+        return found
