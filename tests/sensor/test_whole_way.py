@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -153,8 +154,7 @@ def test_the_server_asks_sensors_for_their_certificate(server, node, tmp_path):
     from tests.support.certificates import write_certificate
 
     write_certificate(strange, key)
-    with (
-        pytest.raises(httpx.TransportError),
-        httpx.Client(verify=str(server.certificate), cert=(str(strange), str(key)), trust_env=False) as client,
-    ):
+    context = ssl.create_default_context(cafile=server.certificate)
+    context.load_cert_chain(strange, key)
+    with pytest.raises(httpx.TransportError), httpx.Client(verify=context, trust_env=False) as client:
         client.get(server.url + "/healthz")
