@@ -101,7 +101,8 @@ def to_json(report: PathReport) -> dict[str, Any]:
 def _print(report: PathReport) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+
+    from seawall.cli.table import listing
 
     console = Console()
     for number, path in enumerate(report.paths, 1):
@@ -113,7 +114,7 @@ def _print(report: PathReport) -> None:
             console.print(f"   -> {escape(str(vertex))}{reason}")
     console.print(f"{len(report.paths)} of {report.total} paths")
     if report.choke_points:
-        table = Table("On paths", "Edge", "Close this first", "By control")
+        table = listing("On paths", "Edge", "Close this first", "By control", widest="Close this first")
         for item in report.choke_points[:10]:
             table.add_row(f"{item.paths} of {report.total}", item.edge, escape(item.cause), ", ".join(item.controls))
         console.print(table)

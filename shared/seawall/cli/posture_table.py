@@ -9,19 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seawall.cli.table import SEVERITY_STYLES
 from seawall.domain.posture import Assessment, Status
-from seawall.domain.severity import Severity
 from seawall.posture.catalogue import Control
 from seawall.posture.engine import Report
 from seawall.posture.frameworks import Compliance, Framework
 
-COLOURS = {
-    Severity.CRITICAL: "bold red",
-    Severity.HIGH: "red",
-    Severity.MEDIUM: "yellow",
-    Severity.LOW: "cyan",
-    Severity.INFORMATIONAL: "dim",
-}
 _SHOWN = 5
 """Places listed below each control; the rest is counted."""
 
@@ -41,7 +34,7 @@ def print_report(
     for items in groups.values():
         first = items[0]
         console.print(
-            f"[{COLOURS[first.severity]}]{first.severity.label:<9}[/] [bold]{first.control}[/] {escape(first.title)} [dim]({len(items)})[/]"
+            f"[{SEVERITY_STYLES[first.severity]}]{first.severity.label:<9}[/] [bold]{first.control}[/] {escape(first.title)} [dim]({len(items)})[/]"
         )
         for item in items[:_SHOWN]:
             console.print(f"    {escape(_name(item))}", highlight=False)
@@ -125,8 +118,8 @@ def _totals(console: Console, report: Report) -> None:
     severities = summary["failures_by_severity"]
     console.print()
     parts = [
-        f"[{COLOURS[severity]}]{severities[severity.label]} {severity.label}[/]"
-        for severity in sorted(COLOURS, reverse=True)
+        f"[{SEVERITY_STYLES[severity]}]{severities[severity.label]} {severity.label}[/]"
+        for severity in sorted(SEVERITY_STYLES, reverse=True)
         if severity.label in severities
     ]
     console.print(
@@ -164,7 +157,11 @@ def print_controls(controls: Iterable[Control]) -> None:
             f"{label} {', '.join(item.maps_to(name))}".strip() for name, label in shown.items() if item.maps_to(name)
         )
         table.add_row(
-            item.id, f"[{COLOURS[item.severity]}]{item.severity.label}[/]", item.grade, escape(item.title), escape(maps)
+            item.id,
+            f"[{SEVERITY_STYLES[item.severity]}]{item.severity.label}[/]",
+            item.grade,
+            escape(item.title),
+            escape(maps),
         )
     Console().print(table)
 

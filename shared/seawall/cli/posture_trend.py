@@ -66,14 +66,12 @@ def row(point: TrendPoint) -> dict[str, object]:
 
 def _table(points: Sequence[TrendPoint]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Scope", "Team", "Score", "Change", "Since", "Assessments", "Trend"):
-        table.add_column(
-            name, overflow="fold", justify="right" if name in ("Score", "Change", "Assessments") else "left"
-        )
+    from seawall.cli.table import listing
+
+    right = ("Score", "Change", "Assessments")
+    table = listing("Scope", "Team", "Score", "Change", "Since", "Assessments", "Trend", right=right)
     lines: dict[tuple[str, str], list[TrendPoint]] = {}
     for point in points:
         lines.setdefault((point.scope, point.team), []).append(point)

@@ -102,12 +102,11 @@ def _print(name: str, touched: list[Touched], names: dict[str, str], *, seen: in
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, right: tuple[str, ...]) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
+    from seawall.cli.table import listing
+
+    table = listing(*headings, right=right)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

@@ -227,6 +227,12 @@ def _state(rule: Detection, platform: str) -> str:
     return "on" if rule.enabled else "off"
 
 
+def _works_on(rule: Detection) -> str:
+    if not rule.enabled:
+        return "off"
+    return "all" if set(PLATFORMS) <= set(rule.platforms) else " ".join(p for p in PLATFORMS if p in rule.platforms)
+
+
 def _document(rule: Detection) -> dict[str, Any]:
     return {
         "id": rule.id,
@@ -250,14 +256,27 @@ def _document(rule: Detection) -> dict[str, Any]:
 
 def _print_table(rules: Sequence[Detection]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table()
-    for name in ("id", "title", "severity", "logic", "ATT&CK", *PLATFORMS):
-        table.add_column(name, overflow="fold")
+    from seawall.cli.table import SEVERITY_STYLES, listing
+
+    console = Console()
+    headings = ["Severity", "Id", "Title", "Logic", "ATT&CK", "Works on"]
+    if console.width < 100:
+        headings.remove("Logic")
+    if console.width < 60:
+        headings = ["Severity", "Id", "Title"]
+    table = listing(*headings, whole=("Severity", "Id", "Logic"), widest="Title")
     for rule in rules:
-        states = [_state(rule, platform) for platform in PLATFORMS]
-        table.add_row(rule.id, rule.title, rule.severity.label, rule.logic.value, " ".join(rule.attack), *states)
-    Console().print(table)
+        cells = {
+            "Severity": Text(rule.severity.label, style=SEVERITY_STYLES[rule.severity]),
+            "Id": Text(rule.id),
+            "Title": Text(rule.title),
+            "Logic": Text(rule.logic.value),
+            "ATT&CK": Text(" ".join(rule.attack)),
+            "Works on": Text(_works_on(rule)),
+        }
+        table.add_row(*(cells[heading] for heading in headings))
+    console.print(table)
     live = sum(rule.enabled for rule in rules)
     typer.echo(f"{len(rules)} analytics, {live} on by default", err=True)

@@ -289,12 +289,11 @@ def _json(value: Any) -> None:
 
 def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
+    from seawall.cli.table import listing
+
+    table = listing(*names)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(highlight=False).print(table)

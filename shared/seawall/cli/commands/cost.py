@@ -57,10 +57,11 @@ def estimate(
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
     from rich.console import Console
-    from rich.table import Table
+
+    from seawall.cli.table import listing
 
     for name, lines in found.items():
-        view = Table("Item", "USD a month", title=f"{name}: {totals[name]:,.0f} USD a month")
+        view = listing("Item", "USD a month", right=("USD a month",), title=f"{name}: {totals[name]:,.0f} USD a month")
         for line in lines:
             view.add_row(line.item, f"{line.usd:,.2f}")
         Console().print(view)
@@ -99,11 +100,12 @@ def report(
         writer.writerows(clusters)
         return
     from rich.console import Console
-    from rich.table import Table
 
-    view = Table(
-        *(name.replace("_", " ") for name in names), title=f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
-    )
+    from seawall.cli.table import listing
+
+    headings = [name.replace("_", " ") for name in names]
+    title = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    view = listing(*headings, right=headings[1:], title=title)
     for item in clusters:
         view.add_row(*(f"{item[name]:,}" if name != "cluster" else item[name] for name in names))
     Console().print(view)

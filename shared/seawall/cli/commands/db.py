@@ -111,7 +111,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(show_header=False, box=None)
+    table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         if name == "sources":
             value = "\n".join(f"{item['source']}: {item['records'] or item['facts']}" for item in value)

@@ -147,27 +147,18 @@ def as_record(alert: Alert) -> dict[str, object]:
     }
 
 
-_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
-
-
 def _print_table(alerts: list[Alert]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Alerts", show_lines=False)
+    from seawall.cli.table import SEVERITY_STYLES, listing
+
     clusters = any(alert.cluster for alert in alerts)
-    for name in ("severity", "analytic", "what happened", "count", "first seen", *(("cluster",) if clusters else ())):
-        table.add_column(
-            name,
-            justify="right" if name == "count" else "left",
-            overflow="fold",
-            no_wrap=name in ("severity", "analytic"),
-            ratio=1 if name == "what happened" else None,
-        )
+    headings = ("Severity", "Analytic", "What happened", "Count", "First seen", *(("Cluster",) if clusters else ()))
+    table = listing(*headings, right=("Count",), whole=("Severity", "Analytic"), widest="What happened")
     for alert in sorted(alerts, key=lambda item: (-item.severity, item.first_seen, item.id)):
         table.add_row(
-            Text(alert.severity.label, style=_STYLES.get(alert.severity.label, "")),
+            Text(alert.severity.label, style=SEVERITY_STYLES[alert.severity]),
             f"{alert.analytic}",
             Text(f"{alert.title}\n{alert.message}"),
             str(alert.count),

@@ -49,9 +49,9 @@ def token(
 def sensors(cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "") -> None:
     """List the sensors, when they were last heard and what they lost."""
     from rich.console import Console
-    from rich.table import Table
 
     from seawall.adapters.sql.store import open_store
+    from seawall.cli.table import listing
     from seawall.settings import load_settings
 
     store = open_store(load_settings())
@@ -59,7 +59,8 @@ def sensors(cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "
         found = store.sensors.sensors(cluster=cluster)
     finally:
         store.close()
-    table = Table("Cluster", "Node", "State", "Last heard", "Lost events", "Missing batches")
+    counts = ("Lost events", "Missing batches")
+    table = listing("Cluster", "Node", "State", "Last heard", *counts, right=counts)
     for item in found:
         lost = sum(item.lost.values())
         table.add_row(
