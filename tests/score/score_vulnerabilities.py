@@ -236,7 +236,7 @@ def answers(file: AdvisoryFile) -> None:
 
 def _why(file: AdvisoryFile, key: tuple[str, str], version: str, extra: set[str]) -> str:
     block = file.package(*key)
-    for entry in block.entries if block else ():
+    for entry in block.entries() if block else ():
         if file.advisory(entry.advisory).id in extra:
             ends = [block.boundaries[index] for index in entry.fixes] if block else []
             return f"names {version} itself" if not ends else f"fixed in {ends}"
@@ -327,7 +327,7 @@ def _fixes(file: AdvisoryFile, ecosystem: str, name: str, names: set[str]) -> se
     """Every version that ends the vulnerability in the package; None where we hold nothing about the two."""
     block = file.package(ecosystems.release_key(ecosystem), ecosystems.package_name(ecosystem, name))
     found: set[str] | None = None
-    for entry in block.entries if block else ():
+    for entry in block.entries() if block else ():
         advisory = file.advisory(entry.advisory)
         if block and names & {advisory.id, *advisory.aliases, *advisory.vulnerabilities}:
             found = (found or set()) | {block.boundaries[index] for index in entry.fixes}
