@@ -16,7 +16,7 @@ from seawall.adapters.osv.reading import read_source
 from seawall.adapters.signers.local import LocalSigner
 from seawall.domain.errors import ConfigError, InputError, Unauthenticated
 from seawall.vulnerability.advisory_build import Builder
-from seawall.vulnerability.advisory_file import CorruptAdvisoryFile
+from seawall.vulnerability.advisory_format import CorruptAdvisoryFile
 
 from tests.support.advisories import affected, build, record
 

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from seawall.domain.errors import ConfigError, Unauthenticated
-from seawall.vulnerability.advisory_file import AdvisoryFile, CorruptAdvisoryFile
-from seawall.vulnerability.advisory_format import signed_payload
+from seawall.vulnerability.advisory_file import AdvisoryFile
+from seawall.vulnerability.advisory_format import CorruptAdvisoryFile, signed_payload
 
 
 def open_file(path: Path, *, public_key_pem: str = "") -> AdvisoryFile:
