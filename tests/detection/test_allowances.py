@@ -16,6 +16,7 @@ def test_a_name_that_is_not_exact_is_refused(user):
             {"distribution": "x", "versions": "1", "identities": [{"users": [user], "may": ["deploy"]}]},
             {},
             {},
+            {},
         )
 
 
@@ -26,7 +27,15 @@ def test_an_unknown_power_is_refused():
             {"distribution": "x", "versions": "1", "identities": [{"users": ["abc"], "may": ["everything"]}]},
             {},
             {},
+            {},
         )
+
+
+@pytest.mark.parametrize("name", ["quay.io/", "quay.io/*", "node-exporter", "quay.io/x:1", "quay.io/prometheus/"])
+def test_an_agent_is_an_exact_repository(name):
+    document = {"distribution": "x", "versions": "1", "agents": [{"repositories": [name], "why": "y", "source": "z"}]}
+    with pytest.raises(ConfigError, match="exact"):
+        read_allowances("x.yaml", document, {}, {}, {})
 
 
 def test_names_match_whole():

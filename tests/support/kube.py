@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,13 @@ def binary() -> Path:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[KubeApi]:
-    """Start etcd and the API server, wait until it is ready, stop both at the end."""
+def running(
+    folder: Path, *, audit_policy: Mapping[str, Any] | None = None, users: Sequence[str] = ()
+) -> Iterator[KubeApi]:
+    """Start etcd and the API server, wait until it is ready, stop both at the end.
+
+    With an audit policy the server logs to `audit.log` in `folder`. Each of `users` can log in with the token `NAME-token`.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "sa.key").write_bytes(
         key.private_bytes(
@@ -51,7 +56,12 @@ def running(folder: Path) -> Iterator[KubeApi]:
         )
     )
     token = secrets.token_hex(16)
-    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+    lines = [f'{token},admin,admin,"system:masters"', *(f"{name}-token,{name},{name}" for name in users)]
+    (folder / "tokens.csv").write_text("\n".join(lines) + "\n")
+    logging = []
+    if audit_policy is not None:
+        (folder / "policy.yaml").write_text(yaml.safe_dump(dict(audit_policy)))
+        logging = [f"--audit-policy-file={folder / 'policy.yaml'}", f"--audit-log-path={folder / 'audit.log'}"]
     store, peer, port = free_port(), free_port(), free_port()
     etcd = shutil.which("etcd")
     assert etcd is not None
@@ -65,7 +75,7 @@ def running(folder: Path) -> Iterator[KubeApi]:
             [str(binary()), f"--etcd-servers=http://127.0.0.1:{store}", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={folder}",
              "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={folder / 'sa.key'}", f"--service-account-signing-key-file={folder / 'sa.key'}",
              f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/24", "--disable-admission-plugins=ServiceAccount",
-             "--endpoint-reconciler-type=none", "--allow-privileged=true"],
+             "--endpoint-reconciler-type=none", "--allow-privileged=true", *logging],
             stdout=api_log, stderr=api_log,
         )  # fmt: skip
         client = httpx.Client(

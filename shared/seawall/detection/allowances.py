@@ -42,9 +42,15 @@ _NAME = re.compile(r"[A-Za-z0-9:@._/+-]{3,200}")
 class Allowances:
     """Which exact user name holds which powers, and where that comes from."""
 
-    def __init__(self, powers: Mapping[str, frozenset[str]], workloads: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        powers: Mapping[str, frozenset[str]],
+        workloads: Mapping[str, str] | None = None,
+        agents: Mapping[str, str] | None = None,
+    ) -> None:
         self._powers = dict(powers)
         self._workloads = dict(workloads or {})
+        self._agents = dict(agents or {})
 
     def may(self, username: str, power: str) -> bool:
         """True when exactly this user name holds `power`."""
@@ -61,6 +67,10 @@ class Allowances:
         """
         known = self._workloads.get(f"{namespace}/{name}", "")
         return known or self._workloads.get(f"{namespace}/{_ORDINAL.sub('', name)}", "")
+
+    def node_agent(self, repository: str) -> str:
+        """Return what the node agent does that its maker publishes in this repository, or empty."""
+        return self._agents.get(repository, "")
 
 
 @cache
@@ -81,26 +91,33 @@ def with_allowances(more: Iterable[tuple[str, str]]) -> Allowances:
     """
     powers: dict[str, set[str]] = {}
     workloads: dict[str, str] = {}
+    agents: dict[str, str] = {}
     for entry in sorted(files("seawall.detection").joinpath("allow").iterdir(), key=lambda item: item.name):
         if entry.name.endswith(".yaml"):
-            read_allowances(entry.name, yaml.safe_load(entry.read_text("utf-8")), powers, workloads)
+            read_allowances(entry.name, yaml.safe_load(entry.read_text("utf-8")), powers, workloads, agents)
     for origin, text in more:
         try:
             document = yaml.safe_load(text)
         except (yaml.YAMLError, RecursionError) as error:
             raise ConfigError(f"{origin} is not YAML: {error}") from error
         try:
-            read_allowances(origin, document, powers, workloads)
+            read_allowances(origin, document, powers, workloads, agents)
         except (KeyError, TypeError) as error:
             raise ConfigError(
                 f"{origin} is no list of identities",
                 hint="`identities:` with `users`, `may`, `why`; see the documentation",
             ) from error
-    return Allowances({name: frozenset(found) for name, found in powers.items()}, workloads)
+    return Allowances({name: frozenset(found) for name, found in powers.items()}, workloads, agents)
 
 
-def read_allowances(origin: str, document: Any, powers: dict[str, set[str]], workloads: dict[str, str]) -> None:
-    """Add one list to `powers` and `workloads`.
+def read_allowances(
+    origin: str,
+    document: Any,
+    powers: dict[str, set[str]],
+    workloads: dict[str, str],
+    agents: dict[str, str],
+) -> None:
+    """Add one list to `powers`, `workloads` and `agents`.
 
     Raises:
         ConfigError: see `built_in_allowances`.
@@ -120,3 +137,10 @@ def read_allowances(origin: str, document: Any, powers: dict[str, set[str]], wor
             if not re.fullmatch(r"[a-z0-9.-]+/[a-z0-9.-]+", name):
                 raise ConfigError(f"{origin}: {name!r} is not an exact namespace/name")
             workloads[name] = item["why"]
+    for item in document.get("agents", ()):
+        if not item["source"]:
+            raise ConfigError(f"{origin}: an agent needs the source that shows its repository")
+        for name in item["repositories"]:
+            if not re.fullmatch(r"[a-z0-9.-]+\.[a-z0-9.:-]+(/[a-z0-9._-]+)+", name):
+                raise ConfigError(f"{origin}: {name!r} is not an exact repository with its registry")
+            agents[name] = item["why"]

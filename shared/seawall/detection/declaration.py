@@ -31,8 +31,8 @@ class Logic(StrEnum):
 class Detection:
     """One analytic. Calling it runs the predicate alone.
 
-    `on` is the event type (a class of `seawall.domain`). For audit events `verbs`, `resources` ("pods/exec", "*" = any,
-    "" = requests that are not about a resource), `actors`, `outcomes`, `origins` and `impersonated` narrow the dispatch;
+    `on` is the event type (a class of `seawall.domain`). For audit events `verbs`, `resources` ("pods/exec", "*" = any, "k8s*" =
+    all that begin so, "" = requests that are not about a resource), `actors`, `outcomes`, `origins` and `impersonated` narrow the dispatch;
     for cloud and registry events `operations` does. Further narrowing belongs in the predicate.
 
     A rule with a `window` receives the earlier events of the window that share `by` as its second argument, oldest

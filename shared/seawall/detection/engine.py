@@ -549,7 +549,9 @@ def _could_match(rule: Detection, key: tuple[str, str, str, int]) -> bool:
 
 
 def _names(pattern: str, resource: str, full: str) -> bool:
-    return pattern in ("*", full) or (pattern.endswith("/*") and pattern[:-2] == resource)
+    if pattern.endswith("*"):
+        return resource == pattern[:-2] if pattern.endswith("/*") else resource.startswith(pattern[:-1])
+    return pattern == full
 
 
 def _value(event: Any, names: str) -> str:

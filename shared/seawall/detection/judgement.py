@@ -6,7 +6,7 @@ import re
 
 from seawall.detection.context import context
 from seawall.detection.engine import caller_kind
-from seawall.detection.workloads import PodView, repository
+from seawall.detection.workloads import WRITES, PodView, repository
 from seawall.domain.alerts import Entity, EntityKind, Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -55,7 +55,9 @@ def grade(event: AuditEvent, base: Severity, *, target_namespace: str | None = N
         reasons.append("the caller did not authenticate")
     if knowledge.is_production(namespace, event.cluster):
         reasons.append("the target's name says production")
-        if severity == Severity.LOW:
+        # Deployments write objects there all day. What people do by hand (shells, tokens, reads, deletions) they do not.
+        by_hand = "/" in event.resource or event.verb not in WRITES
+        if severity == Severity.LOW and by_hand and knowledge.is_production(namespace):
             severity = Severity.MEDIUM
     return severity, reasons
 
@@ -74,6 +76,8 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
         return Severity.INFORMATIONAL, [known]
     if known and pod.images and all(is_vendor_image(image) for image in pod.images) and not has_own_command(pod):
         return min(base, Severity.LOW), [f"{known}, from its vendor's own registry"]
+    if agent := node_agent(pod):
+        return min(base, Severity.LOW), [agent]
     if by_loop and knowledge.is_system(pod.namespace):
         return min(base, Severity.LOW), ["a control loop of the cluster created it in a platform namespace"]
     if by_loop and pod.owner_kind == "DaemonSet":
@@ -92,19 +96,42 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
 PLATFORM_REGISTRIES = (
     "registry.k8s.io/", "k8s.gcr.io/", "gcr.io/k8s-minikube/", "docker.io/kindest/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
     "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",
-    "602401143452.dkr.ecr.us-west-2.amazonaws.com/", "602401143452.dkr.ecr.us-east-1.amazonaws.com/",
 )  # fmt: skip
 """Repositories that only a platform's vendor can push to, whole path segments."""
 
 
 def is_vendor_image(image: str) -> bool:
     """True for an image from a repository that only a platform's vendor can push to."""
-    return repository(image).startswith(PLATFORM_REGISTRIES)
+    name = repository(image)
+    return name.startswith(PLATFORM_REGISTRIES) or bool(_EKS_REGISTRY.match(name))
+
+
+_EKS_REGISTRY = re.compile(r"602401143452\.dkr\.ecr\.[a-z]{2}-[a-z]{4,9}-\d\.amazonaws\.com/")
+"""EKS's own account, a registry in each region (EKS user guide, "View Amazon container image registries")."""
+
+
+def node_agent(pod: PodView) -> str:
+    """Return what kind of node agent a pod is, or empty: each image in its maker's repository, placed on every node.
+
+    Under the name that its maker gives it, or without a command of its own: whoever borrows such an image for its access
+    to nodes has to make it do something else.
+    """
+    allowances = context().allowances
+    found = [allowances.node_agent(repository(image)) for image in pod.images]
+    trusted = [why or is_vendor_image(image) for why, image in zip(found, pod.images, strict=True)]
+    known = allowances.known_workload(pod.namespace, pod.workload)
+    everywhere = pod.resource == "daemonsets" or pod.owner_kind == "DaemonSet"
+    if not any(found) or not all(trusted) or not (known or everywhere) or (has_own_command(pod) and not known):
+        return ""
+    return f"a node agent from its maker's own repository: {next(filter(None, found))}"
 
 
 def has_own_command(pod: PodView) -> bool:
-    """True when a container runs a shell: a vendor's image proves nothing then."""
-    return any(re.search(r"(^|[/ ])(ba|da|z|a)?sh( |$)", container.command_line) for container in pod.containers)
+    """True when a container runs a shell or merely waits for one: a vendor's image proves nothing then."""
+    return any(_OWN_COMMAND.search(container.command_line) for container in pod.containers)
+
+
+_OWN_COMMAND = re.compile(r"(^|[/ ])((ba|da|z|a)?sh|sleep|tail|nsenter|chroot|unshare|python3?|perl)( |$)")
 
 
 def pod_match(event: AuditEvent, pod: PodView, base: Severity, what: str) -> Match:

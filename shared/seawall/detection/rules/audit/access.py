@@ -117,7 +117,7 @@ def everyone_bound(event: AuditEvent) -> Match | None:
     """
     binding = binding_of(event)
     groups = sorted(name for kind, name, _ in binding.subjects if name in EVERYONE and kind in ("Group", "User", ""))
-    if not groups or (binding.role in _PUBLIC_ROLES and groups in (["system:authenticated"], _BOTH)):
+    if not groups or (binding.role in _PUBLIC_ROLES and groups in _USUAL):
         return None
     base = Severity.HIGH
     if binding.role == "kubeadm:bootstrap-signer-clusterinfo" and event.namespace == "kube-public":
@@ -127,7 +127,12 @@ def everyone_bound(event: AuditEvent) -> Match | None:
     return match(event, base, f"bound {binding.role or 'a role'} to {', '.join(groups)} in {place(event)}")
 
 
-_BOTH = ["system:authenticated", "system:unauthenticated"]
+_USUAL = (
+    ["system:authenticated"],
+    ["system:serviceaccounts"],
+    ["system:authenticated", "system:unauthenticated"],
+)
+"""To whom Kubernetes and OpenShift bind them."""
 _PUBLIC_ROLES = frozenset(
     {
         "system:basic-user", "system:discovery", "system:public-info-viewer", "system:scope-impersonation",

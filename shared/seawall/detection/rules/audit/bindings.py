@@ -27,7 +27,7 @@ POWERFUL_ROLES = frozenset(
         "aks-cluster-admin-role", "eks:service-operations", "sudoer", "cluster-manager",
         "system:certificates.k8s.io:kube-apiserver-client-approver", "system:node-bootstrapper",
         "system:openshift:scc:privileged", "system:openshift:scc:hostaccess", "system:openshift:scc:hostmount-anyuid",
-        "system:openshift:scc:hostnetwork", "system:openshift:scc:node-exporter", "system:image-builder-admin",
+        "system:openshift:scc:hostnetwork", "system:openshift:scc:node-exporter", "system:openshift:scc:anyuid", "system:image-builder-admin",
     }
 )  # fmt: skip
 """Built-in roles from which a way to more leads (bootstrap policy; distributions)."""
@@ -154,7 +154,7 @@ def powerful_role_bound(event: AuditEvent) -> Match | None:
     binding = binding_of(event)
     if binding.role not in POWERFUL_ROLES or may(event, "write-bindings"):
         return None
-    if binding.role == "system:auth-delegator":
+    if binding.role in ("system:auth-delegator", "system:openshift:scc:anyuid"):
         base = Severity.LOW
     elif event.resource == "rolebindings" and binding.role in ("admin", "edit"):
         base = Severity.INFORMATIONAL
@@ -201,6 +201,10 @@ def binding_written(event: AuditEvent) -> Match | None:
     reasons: tuple[str, ...] = ()
     if caller_kind(event.actor) == "service_account" and any(k == "ServiceAccount" for k, _, _ in binding.subjects):
         base, reasons = Severity.LOW, ("a service account gives permissions to a service account",)
+    elif not binding.role and _ADMIN_NAME.search(event.name):
+        base, reasons = Severity.LOW, ("its contents were not logged, its name says administrator",)
+    elif any(name == "system:nodes" or name.startswith("system:serviceaccounts:") for _, name, _ in binding.subjects):
+        base, reasons = Severity.LOW, ("every node, or every service account of a namespace, gets it",)
     return Match(
         f"{who(event)} wrote {event.resource} {place(event)}: {binding.role or 'role not logged'} for {subject_words(binding)}",
         severity=base,
@@ -209,6 +213,7 @@ def binding_written(event: AuditEvent) -> Match | None:
     )
 
 
+_ADMIN_NAME = re.compile(r"cluster-?admin|system:masters", re.IGNORECASE)
 _HAND_TOOL = re.compile(r"(kubectl|oc|curl|wget|python|python-requests|ruby|java)[/ _-]", re.IGNORECASE)
 
 

@@ -17,9 +17,9 @@ WEBHOOKS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 POLICIES = (
     "validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies",
     "mutatingadmissionpolicybindings", "clusterpolicies", "policies", "constrainttemplates", "podsecuritypolicies",
-    "policyexceptions", "validatingpolicies", "imagevalidatingpolicies", "securitycontextconstraints",
+    "policyexceptions", "validatingpolicies", "imagevalidatingpolicies", "securitycontextconstraints", "k8s*",
 )  # fmt: skip
-"""Objects that decide what is admitted: Kubernetes, Kyverno, Gatekeeper, OpenShift."""
+"""Objects that decide what is admitted: Kubernetes, Kyverno, Gatekeeper (whose library names constraints K8s...), OpenShift."""
 _DNS_NAMES = frozenset(
     {"coredns", "coredns-custom", "kube-dns", "node-local-dns", "rke2-coredns-rke2-coredns", "dns-default"}
 )
@@ -61,54 +61,6 @@ def cluster_dns_changed(event: AuditEvent) -> Match | None:
         reasons.append("the new configuration answers names itself (rewrite, hosts, template or file)")
     return Match(
         f"{who(event)} {done(event)} the DNS configuration {place(event)}",
-        severity=severity,
-        reasons=tuple(reasons),
-    )
-
-
-_CRITICAL_MAPS: dict[tuple[str, str], tuple[Severity, str]] = {
-    ("kube-system", "extension-apiserver-authentication"): (Severity.HIGH, "the keys that front proxies log in with"),
-    ("kube-system", "kube-proxy"): (Severity.MEDIUM, "how every node forwards traffic"),
-    ("kube-system", "kubeadm-config"): (Severity.MEDIUM, "how control-plane nodes are set up"),
-    ("kube-system", "kubelet-config"): (Severity.MEDIUM, "how kubelets are set up"),
-    ("kube-public", "cluster-info"): (Severity.MEDIUM, "which API server joining nodes trust"),
-    ("argocd", "argocd-rbac-cm"): (Severity.MEDIUM, "who may deploy by Argo CD"),
-    ("argocd", "argocd-cm"): (Severity.MEDIUM, "who may log in to Argo CD, and what it deploys"),
-    ("openshift-config", "admin-kubeconfig-client-ca"): (Severity.HIGH, "whose client certificates are administrators"),
-    ("openshift-config", "user-ca-bundle"): (Severity.MEDIUM, "which certificate authorities the cluster trusts"),
-}
-"""ConfigMaps that decide whom the cluster trusts (kubeadm, aggregation layer, Argo CD and OpenShift documentation)."""
-
-
-@detection(
-    id="AU-0408",
-    title="Configuration that the cluster's trust rests on changed",
-    severity=Severity.MEDIUM,
-    attack=("T1098", "T1556"),
-    on=AuditEvent,
-    verbs=("update", "patch", "delete"),
-    resources=("configmaps",),
-    catalogue=("X_ClusterAuthMapChanged", "Elastic: Kubernetes Security-Critical ConfigMap Modified"),
-    needs=("metadata of writes of ConfigMaps in kube-system",),
-    platforms=("aks", "eks", "self-managed"),
-    platform_notes={"gke": "GKE's fixed audit policy does not record writes of these ConfigMaps."},
-    benign=("Upgrades with kubeadm by an administrator; a reviewed change of Argo CD's access rules.",),
-    investigate=("What changed, compared with the last known content?", "Who gained access by it?"),
-    response="Restore the ConfigMap, then look for logins and deployments since the change.",
-    action="changed whom the cluster trusts",
-    confidence="high",
-)
-def trust_configuration_changed(event: AuditEvent) -> Match | None:
-    """A ConfigMap was written that decides who may log in, which certificate authority counts, or how nodes are set up."""
-    found = _CRITICAL_MAPS.get((event.namespace, event.name))
-    if found is None or any(may(event, power) for power in ("control-loops", "system-workloads")):
-        return None
-    if event.actor == "system:apiserver" or is_own_namespace(event, event.namespace):
-        return None
-    base, what = found
-    severity, reasons = grade(event, base)
-    return Match(
-        f"{who(event)} {done(event)} ConfigMap {place(event)}, which says {what}",
         severity=severity,
         reasons=tuple(reasons),
     )
@@ -184,6 +136,11 @@ def admission_weakened(event: AuditEvent) -> Match | None:
     if any(may(event, power) for power in ("webhooks", "system-workloads", "control-loops")):
         return None
     hook = event.resource in WEBHOOKS
+    if (
+        event.resource.startswith("k8s")
+        and (event.object_ref and event.object_ref.api_group) != "constraints.gatekeeper.sh"
+    ):
+        return None
     if event.verb in ("delete", "deletecollection"):
         why = "deleted it"
         if event.resource in ("policies", "policyexceptions") and event.resource == "policyexceptions":
@@ -282,8 +239,10 @@ def namespace_made_privileged(event: AuditEvent) -> Match | None:
         return None
     labels = mapping(mapping(written(event).get("metadata")).get("labels"))
     why = ""
-    if text(labels.get("pod-security.kubernetes.io/enforce")) == "privileged":
+    if text(labels.get(_ENFORCE)) == "privileged":
         why = "allows privileged pods"
+    elif _takes_away(event, labels):
+        why = "takes its pod security level away"
     elif any(text(labels.get(key)) in ("ignore", "true") for key in _EXEMPTIONS):
         why = "takes it out of an admission policy"
     if not why:
@@ -297,6 +256,21 @@ def namespace_made_privileged(event: AuditEvent) -> Match | None:
         severity=severity,
         reasons=tuple(reasons),
     )
+
+
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+def _takes_away(event: AuditEvent, labels: dict[str, object]) -> bool:
+    """A merge patch that sets the label to null, or a JSON patch that removes it."""
+    body = event.request_body
+    if isinstance(body, list):
+        return any(
+            mapping(item).get("op") == "remove"
+            and text(mapping(item).get("path")).endswith(_ENFORCE.replace("/", "~1"))
+            for item in body[:200]
+        )
+    return event.verb == "patch" and _ENFORCE in labels and labels[_ENFORCE] is None
 
 
 _EXEMPTIONS = (

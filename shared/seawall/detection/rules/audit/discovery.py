@@ -181,6 +181,12 @@ def call_denied(event: AuditEvent) -> Match | None:
         "deployments",
         "cronjobs",
         "jobs",
+        "roles",
+        "serviceaccounts/token",
+        "certificatesigningrequests",
+        "certificatesigningrequests/approval",
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
     ):
         base = Severity.LOW
         reasons.append("it tried to write")

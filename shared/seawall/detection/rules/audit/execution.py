@@ -3,9 +3,37 @@
 from __future__ import annotations
 
 import re
-import shlex
 from urllib.parse import parse_qsl
 
+from seawall.detection.commands import (
+    ADDRESS,
+    API_CALL,
+    CLOUD_CREDENTIALS,
+    CREDENTIAL_PATHS,
+    CREDENTIAL_SEARCH,
+    DOWNLOAD,
+    DROPPED,
+    ENUMERATION,
+    ENVIRONMENT,
+    ESCAPE,
+    KEY_FILES,
+    MAX_COMMAND,
+    METADATA,
+    MINING,
+    PIPED,
+    POWERSHELL,
+    READERS,
+    REVERSE_SHELL,
+    SHELLS,
+    SOCKET_USE,
+    TAMPERING,
+    TOKEN_PATHS,
+    TUNNEL,
+    UPLOAD,
+    base_name,
+    copied_path,
+    looks_around,
+)  # fmt: skip
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.describe import short
@@ -20,7 +48,6 @@ EXEC = ("pods/exec", "pods/attach")
 EXEC_VERBS = ("create", "get", "connect")
 """SPDY clients create, WebSocket clients (kubectl from 1.30) get with code 101; old API servers said connect."""
 
-_MAX_COMMAND = 4096
 _INVESTIGATE = (
     "Who is the caller and is this their task?",
     "What ran there afterwards (sensor: process tree of the pod)?",
@@ -45,106 +72,12 @@ def command_of(event: AuditEvent) -> list[str]:
 
 def command_line(event: AuditEvent) -> str:
     """Return the command as one line, cut to 4,096 characters."""
-    return " ".join(command_of(event))[:_MAX_COMMAND]
+    return " ".join(command_of(event))[:MAX_COMMAND]
 
 
 def is_exec_done(event: AuditEvent) -> bool:
     """True when the stream was opened: `get` counts with code 101 only (a refused upgrade answers 400)."""
     return event.verb != "get" or event.code in (0, 101, 200)
-
-
-_TOKEN_PATHS = re.compile(
-    r"/var/run/secrets/|/run/secrets/(kubernetes\.io|eks\.amazonaws\.com|azure/tokens|tokens)|serviceaccount/(token|ca\.crt|\*)"
-    r"|/var/lib/kubelet/pods/[^ ]*token|azure-identity-token|gcp-ksa/token"
-)
-_CREDENTIAL_PATHS = re.compile(
-    r"/etc/(shadow|gshadow|sudoers)\b|/etc/kubernetes/(pki|[a-z-]*\.conf)|\.kube/config|kubeconfig"
-    r"|\.aws/(credentials|config)|\.azure/(accessTokens|msal|azureProfile|service_principal)"
-    r"|\.config/gcloud|application_default_credentials|\.docker/config\.json|\.dockercfg|\.git-credentials|\.netrc|\.npmrc|\.pypirc"
-    r"|\.ssh/|id_(rsa|ed25519|ecdsa|dsa)\b|\.pgpass|\.my\.cnf|/proc/(\d+|self|1|\*)/environ|vault-token|\.bash_history"
-    r"|/var/lib/kubelet/(kubeconfig|pki)|/var/lib/etcd|\.tfstate|/root/\.|secrets?\.ya?ml|/\.env\b|/\.vault-token|htpasswd"
-)
-_KEY_FILES = re.compile(r"\S\.(pem|key|p12|pfx|jks|keystore|ppk)\b")
-_READERS = re.compile(
-    r"(^|[\s|;&(/])(cat|tac|head|tail|less|more|strings|base64|xxd|od|hexdump|cp|scp|tar|gzip|dd|awk|sed|grep|nl)\s"
-)
-_CREDENTIAL_SEARCH = re.compile(
-    r"\b(e?grep|rg|find|ag)\b.{0,300}(passw|secret|token|api_?key|private.?key|BEGIN [A-Z ]*PRIVATE|credential)",
-    re.IGNORECASE,
-)
-_ENVIRONMENT = re.compile(r"(^|[;&|]\s*|\s-c\s+)(printenv|env|export -p|declare -x)(\s*$|\s*[|;&>])")
-METADATA = re.compile(
-    r"169\.254\.169\.254|\[?fd00:ec2::254\]?|metadata\.google\.internal|169\.254\.170\.(2|23)\b|100\.100\.100\.200|metadata\.azure\.com"
-    r"|168\.63\.129\.16|\b2852039166\b|0xa9fea9fe|0251\.0376\.0251\.0376|//instance-data\b|computeMetadata/v1|latest/(meta-data|api/token)"
-    r"|metadata/identity|AWS_CONTAINER_CREDENTIALS_(RELATIVE|FULL)_URI|IDENTITY_ENDPOINT|MSI_ENDPOINT",
-    re.IGNORECASE,
-)
-# Gaps are bounded: with `.*` a crafted command of some kilobytes takes the engine minutes.
-REVERSE_SHELL = re.compile(
-    r"\b(ba|z|da|k|a)?sh\s+-[a-z]*i[a-z]*\b[^|;]{0,300}[<>]|\bexec\s+\d+<>\s*/dev/(tcp|udp)/|[<>]&?\s*/dev/(tcp|udp)/[^ ;]{1,300}[^;]{0,300}\d>&\d|/inet/(tcp|udp)/|zsh/net/(tcp|udp)"
-    r"|\b(nc|ncat|netcat|nc\.traditional|nc\.openbsd|busybox nc)\b[^|;]{0,300}\s(-[a-z]*[ec]|--(sh-)?exec|--lua-exec)\s"
-    r"|\bsocat\b.{0,300}\b(exec|system|pty)\b|mkfifo\s+\S+.{0,300}\b(nc|ncat|openssl|telnet)\b|\btelnet\b.{0,300}\|.{0,300}sh\b|\bsh\b.{0,300}\|\s*telnet\b"
-    r"|socket\b.{0,300}\b(dup2|pty\.spawn|subprocess|/bin/(ba|da)?sh|exec\()|pty\.spawn|fsockopen\(.{0,300}(exec|system|proc_open|sh)\b|Socket::INET.{0,300}(exec|STDIN|sh)\b"
-    r"|socket\(S,PF_INET|TCPSocket\.(open|new)\b.{0,300}(exec|popen|sh)\b|openssl\s+s_client.{0,300}\|.{0,300}sh\b|net\.(createConnection|Socket|connect)\(.{0,300}(spawn|exec|sh)\b"
-    r"|child_process.{0,300}net\.|require\(.socket.\).{0,300}(io\.popen|os\.execute|socket\.tcp)",
-    re.IGNORECASE,
-)
-"""A shell or interpreter whose input and output are a connection. Waiting for a port through /dev/tcp is not one."""
-_SOCKET_USE = re.compile(
-    r"/dev/(tcp|udp)/(?!(localhost|127\.0\.0\.1|::1)/)|\bsocket\.socket\(|\b(nc|ncat|netcat)\b[^|;]{0,300}\s-[a-z]*l",
-    re.IGNORECASE,
-)
-_DOWNLOAD = re.compile(
-    r"\b(curl|wget|aria2c|fetch|axel)\b.{0,300}(https?|ftp)://|\b(curl|wget)\b\s+\S*\d+\.\d+\.\d+\.\d+", re.IGNORECASE
-)
-PIPED = re.compile(
-    r"\b(curl|wget)\b[^|]{0,300}\|\s*(sudo\s+)?((ba|z|da|k|a)?sh|python[23]?|perl|ruby|node|php)\b|\b(base64\s+(-d|--decode|-D)|xxd\s+-r|openssl\s+base64\s+-d)\b.{0,300}\|\s*(ba|z|da)?sh\b"
-    r"|\beval\b.{0,100}\$\(.{0,100}(curl|wget|base64)|\b(ba|z|da)?sh\b\s+(-c\s+)?[\"']?(<\(|\$\()\s*(curl|wget)\b",
-    re.IGNORECASE,
-)
-_DROPPED = re.compile(
-    r"\b(curl|wget)\b.{0,300}(;|&&)\s*(chmod\s+\S{0,20}[x75]\S{0,20}\s|(ba|z|da)?sh\s+[/.]|\./|/tmp/|/dev/shm/|/var/tmp/)",
-    re.IGNORECASE,
-)
-_UPLOAD = re.compile(
-    r"\bcurl\b.{0,300}\s(-T|--upload-file|-F\s*\S{0,100}=@|--form\s+\S{0,100}=@|-d\s*@|--data(-binary|-raw)?[= ]@)|\bwget\b.{0,300}--(post|body)-file"
-    r"|\b(scp|rsync|sftp)\b.{0,300}\S@\S{1,100}:|\brclone\s+(copy|sync|move)\b|\baws\s+s3\s+(cp|sync)\b|\bgsutil\s+(cp|rsync)\b|\bazcopy\s+copy\b|\|\s*(nc|ncat)\s+\S{1,100}\s+\d",
-    re.IGNORECASE,
-)
-_ADDRESS = re.compile(
-    r"\b(?:curl|wget|nc|ncat|netcat|telnet|socat|ssh|ftp|tftp|scp)\b[^|;]{0,300}?(?<![\d.])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\d.])"
-)
-_ESCAPE = re.compile(
-    r"\bnsenter\b|\bunshare\b|\bchroot\s+/(host|rootfs|mnt|proc/1/root)|release_agent|core_pattern|/proc/1/root|\bdebugfs\b|\bmount\s+(-t|/dev/|--bind|-o)"
-    r"|docker\.sock|containerd\.sock|crio\.sock|\b(ctr|crictl|nerdctl|runc)\s|\binsmod\b|\bmodprobe\b|\bcapsh\b|/sys/kernel/(uevent_helper|debug)|/proc/sysrq-trigger|ld\.so\.preload"
-)
-_ENUMERATION = re.compile(
-    r"\b(nmap|masscan|zmap|rustscan|amicontained|peirates|kube-hunter|kubeletctl|linpeas|linenum|deepce|botb|cdk|kdigger|kubectl|xmrig|chisel|frpc|ngrok|tcpdump|arpspoof|ettercap|bettercap|hydra|mimipenguin|pspy(32|64)?)\b"
-    r"|\betcdctl\b.{0,300}\b(get|snapshot\s+save|watch)\b"
-)
-_SHELLS = frozenset(
-    {
-        "sh",
-        "bash",
-        "ash",
-        "dash",
-        "zsh",
-        "ksh",
-        "fish",
-        "csh",
-        "tcsh",
-        "pwsh",
-        "powershell",
-        "cmd",
-        "cmd.exe",
-        "powershell.exe",
-    }
-)
-
-
-def base_name(command: list[str]) -> str:
-    """Return the program of a command without its folder."""
-    return command[0].rpartition("/")[2] if command else ""
 
 
 def _exec_match(event: AuditEvent, base: Severity, what: str, *reasons: str) -> Match:
@@ -188,7 +121,7 @@ def exec_into_pod(event: AuditEvent) -> Match | None:
     if not is_exec_done(event) or may(event, "debug"):
         return None
     command = command_of(event)
-    shell = base_name(command) in _SHELLS
+    shell = base_name(command) in SHELLS
     base, reasons = Severity.LOW, []
     system = context().is_system(event.namespace)
     if system and not may(event, "system-workloads"):
@@ -234,17 +167,17 @@ def exec_reads_credentials(event: AuditEvent) -> Match | None:
     line = command_line(event)
     if not line or not is_exec_done(event) or may(event, "debug"):
         return None
-    if _TOKEN_PATHS.search(line):
+    if TOKEN_PATHS.search(line):
         return _exec_match(event, Severity.HIGH, line[:300], "the command names a service-account token")
-    if _CREDENTIAL_PATHS.search(line):
+    if CREDENTIAL_PATHS.search(line):
         return _exec_match(event, Severity.MEDIUM, line[:300], "the command names a credential file")
-    if _KEY_FILES.search(line):
+    if KEY_FILES.search(line):
         # A client that is handed its own key (etcdctl --key=...) is ordinary; one that prints it is not.
-        base = Severity.MEDIUM if _READERS.search(line) else Severity.INFORMATIONAL
+        base = Severity.MEDIUM if READERS.search(line) else Severity.INFORMATIONAL
         return _exec_match(event, base, line[:300], "the command names a key file")
-    if _CREDENTIAL_SEARCH.search(line):
+    if CREDENTIAL_SEARCH.search(line):
         return _exec_match(event, Severity.MEDIUM, line[:300], "the command searches for credentials")
-    if _ENVIRONMENT.search(line) or "/etc/passwd" in line:
+    if ENVIRONMENT.search(line) or "/etc/passwd" in line:
         return _exec_match(event, Severity.LOW, line[:300], "the command prints the environment or the accounts")
     return None
 
@@ -295,23 +228,88 @@ def exec_runs_attack(event: AuditEvent) -> Match | None:
         return None
     for pattern, severity, why in (
         (REVERSE_SHELL, Severity.HIGH, "it looks like a reverse shell"),
+        (MINING, Severity.HIGH, "it mines"),
+        (POWERSHELL, Severity.HIGH, "it runs what it downloads or decodes"),
         (PIPED, Severity.HIGH, "it runs what it downloads or decodes"),
-        (_DROPPED, Severity.HIGH, "it runs what it downloads"),
-        (_ESCAPE, Severity.HIGH, "it reaches for the node"),
-        (_SOCKET_USE, Severity.MEDIUM, "it opens a connection by hand"),
-        (_ENUMERATION, Severity.MEDIUM, "it runs a reconnaissance or attack tool"),
+        (DROPPED, Severity.HIGH, "it runs what it downloads"),
+        (ESCAPE, Severity.HIGH, "it reaches for the node"),
+        (SOCKET_USE, Severity.MEDIUM, "it opens a connection by hand"),
+        (TUNNEL, Severity.MEDIUM, "it tunnels or scans"),
+        (ENUMERATION, Severity.MEDIUM, "it runs a reconnaissance or attack tool"),
     ):
         if pattern.search(line):
             return _exec_match(event, severity, line[:300], why)
     if re.search(r"(localhost|127\.0\.0\.1|\[::1\]|\.svc\b|\.cluster\.local)", line):
         return None
-    if _UPLOAD.search(line):
+    if UPLOAD.search(line):
         return _exec_match(event, Severity.MEDIUM, line[:300], "it sends data elsewhere")
-    address = _ADDRESS.search(line)
+    address = ADDRESS.search(line)
     if address is not None and context().networks.kind(address.group(1)) in ("public", "listed", "cloud"):
         return _exec_match(event, Severity.MEDIUM, line[:300], "it connects to a bare public address")
-    if _DOWNLOAD.search(line):
+    if DOWNLOAD.search(line):
         return _exec_match(event, Severity.LOW, line[:300], "it downloads from elsewhere")
+    return None
+
+
+@detection(
+    id="AU-0210",
+    title="Pod tampered with through exec",
+    severity=Severity.MEDIUM,
+    attack=("T1609", "T1070", "T1136.001", "T1053.003", "T1548.001", "T1485"),
+    on=AuditEvent,
+    verbs=EXEC_VERBS,
+    resources=EXEC,
+    catalogue=("X_SetuidChange", "K8S.NODE_SystemLogRemoval", "K8S.NODE_SuspectUserAddition"),
+    needs=("metadata of pods/exec",),
+    benign=("An administrator who repairs a container by hand.",),
+    investigate=_INVESTIGATE,
+    response="Restart the workload from its image, then see what the caller did elsewhere.",
+    action="tampered with a pod from inside",
+)
+def exec_tampers(event: AuditEvent) -> Match | None:
+    """The command changes a container in a way that its operation does not need: set-uid programs, accounts, timers,
+    logs removed, a firewall emptied, data destroyed. Containers are replaced, not repaired."""
+    line = command_line(event)
+    if not line or not is_exec_done(event) or may(event, "debug"):
+        return None
+    for pattern, why in TAMPERING:
+        if pattern.search(line):
+            return _exec_match(event, Severity.MEDIUM, line[:300], why)
+    return None
+
+
+@detection(
+    id="AU-0211",
+    title="Pod's identity used through exec",
+    severity=Severity.MEDIUM,
+    attack=("T1609", "T1550.001", "T1613", "T1526"),
+    on=AuditEvent,
+    verbs=EXEC_VERBS,
+    resources=EXEC,
+    catalogue=(
+        "K8S.NODE_KubernetesAPI",
+        "X_KubeletApiAccess",
+        "X_CloudCliUse",
+        "K8S.NODE_ReconnaissanceArtifactsBurst",
+    ),
+    needs=("metadata of pods/exec",),
+    benign=("A test of workload identity or of network policies by a developer.",),
+    investigate=(*_INVESTIGATE, "What was the pod's service account, or its cloud identity, used for?"),
+    response="Restart the workload, end its service account's tokens, narrow its permissions.",
+    action="used a pod's identity from inside",
+)
+def exec_uses_identity(event: AuditEvent) -> Match | None:
+    """The command calls the API server, a kubelet or the cloud from inside the pod, with the pod's own identity, or
+    looks the machine over. Whoever has a kubeconfig does not need this."""
+    line = command_line(event)
+    if not line or not is_exec_done(event) or may(event, "debug"):
+        return None
+    if API_CALL.search(line):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "it calls the cluster's API with a general tool")
+    if CLOUD_CREDENTIALS.search(line):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "it asks the cloud for credentials or secrets")
+    if looks_around(line):
+        return _exec_match(event, Severity.MEDIUM, line[:300], "it looks the machine over")
     return None
 
 
@@ -338,45 +336,6 @@ def files_copied_out(event: AuditEvent) -> Match | None:
     if path is None:
         return None
     return _exec_match(event, Severity.MEDIUM, f"tar of {path} to the caller")
-
-
-def copied_path(command: list[str]) -> str | None:
-    """Return what a tar or database dump writes to standard output, None when the command does no such thing."""
-    if base_name(command) in _SHELLS and len(command) >= 3:
-        steps = re.split(r"&&|\|\||[;\n]", command[-1][:_MAX_COMMAND])[:20]
-        return next((path for step in steps if (path := _copied_by_step(step)) is not None), None)
-    return _copied_by(command)
-
-
-def _copied_by_step(step: str) -> str | None:
-    # Only the last program of a pipe writes to the caller, and a redirected one does not.
-    last = step.rpartition("|")[2]
-    if ">" in last:
-        return None
-    try:
-        return _copied_by(shlex.split(last, posix=True)[:50])
-    except ValueError:
-        return None
-
-
-def _copied_by(words: list[str]) -> str | None:
-    name = base_name(words)
-    if name == "tar" and len(words) >= 2:
-        options = [word for word in words[1:] if word.startswith("-") and word != "-"]
-        flags = "".join([words[1].lstrip("-"), *(word[1:] for word in options if not word.startswith("--"))])
-        creates = ("c" in flags and not words[1].startswith("--")) or "--create" in words
-        at = next((i for i, word in enumerate(words) if i and re.fullmatch(r"-?[a-zA-Z]*f", word)), 0)
-        named = at and at + 1 < len(words) and words[at + 1] != "-"
-        to_file = named or any(word.startswith("--file=") and word != "--file=-" for word in words)
-        if creates and "x" not in flags and not to_file:
-            rest = [word for word in words[2:] if not word.startswith("-")]
-            return " ".join(rest)[:200] or "."
-    if name in ("mysqldump", "pg_dump", "pg_dumpall", "mongodump", "redis-cli") and not any(
-        word in ("-f", "--file", "-r", "--result-file") or word.startswith(("--file=", "--result-file="))
-        for word in words
-    ):
-        return " ".join(words)[:200] if name != "redis-cli" or "--rdb" in words else None
-    return None
 
 
 @detection(
@@ -494,7 +453,8 @@ def port_forward(event: AuditEvent) -> Match | None:
     proxy does the same for HTTP: only that to sensitive applications counts."""
     if not is_exec_done(event):
         return None
-    name = event.name.lower()
+    # The proxy takes `https:name:port`.
+    name = max(event.name.lower().split(":"), key=len)
     ports = (
         [value for key, value in parse_qsl(event.uri.partition("?")[2], max_num_fields=200) if key == "ports"]
         if len(event.uri) < 65536

@@ -284,7 +284,7 @@ def external_addresses(event: AuditEvent) -> Match | None:
 def sensitive_route(event: AuditEvent) -> Match | None:
     """An Ingress or route leads to a dashboard, notebook, database interface or similar."""
     body = written(event)
-    words = " ".join(_backends(body)).lower()
+    words = "_.".join(_backends(body)).lower()
     found = HIGH_IMPACT.search(words) or DASHBOARD.search(words) or KUBEFLOW.search(words)
     if not found or any(may(event, power) for power in ("control-loops", "system-workloads")):
         return None
@@ -364,3 +364,38 @@ def ingress_without_tls(event: AuditEvent) -> Match | None:
     if context().is_system(event.namespace) or may(event, "deploy"):
         return None
     return Match(f"{who(event)} created Ingress {place(event)} without TLS", severity=Severity.LOW)
+
+
+@detection(
+    id="AU-0913",
+    title="Ingress annotation that runs code in the controller",
+    severity=Severity.MEDIUM,
+    attack=("T1190", "T1552.007"),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=("ingresses",),
+    catalogue=("Splunk: Kubernetes Nginx Ingress LFI", "Splunk: Kubernetes Nginx Ingress RFI"),
+    needs=_NEEDS,
+    benign=("None known: snippets that set headers or redirects are left out.",),
+    investigate=("What did the controller's service account do since (it reads secrets of all namespaces)?",),
+    response="Delete the Ingress, rotate what the controller could read, switch snippets off.",
+    action="put code into the ingress controller",
+)
+def ingress_snippet(event: AuditEvent) -> Match | None:
+    """A snippet or another annotation breaks out of its place in the NGINX configuration: it runs Lua or loads a module,
+    serves files of the controller's container, or reads its token (CVE-2021-25742, CVE-2025-1974)."""
+    notes = mapping(mapping(written(event).get("metadata")).get("annotations"))
+    for key, value in notes.items():
+        if "nginx" in key and _SNIPPET_CODE.search(text(value)[:65536]):
+            severity, reasons = grade(event, Severity.MEDIUM)
+            return Match(
+                f"{who(event)} wrote Ingress {place(event)} with code in {key.rpartition('/')[2]}",
+                severity=max(severity, Severity.MEDIUM),
+                reasons=tuple(reasons),
+            )
+    return None
+
+
+_SNIPPET_CODE = re.compile(
+    r"_by_lua|\bload_module\b|\bssl_engine\b|serviceaccount|/etc/passwd|\b(alias|root)\s+/(etc|var|proc|run|root)?\b|\bperl(_set)?\s|\bjs_(content|import)\b|os\.execute"
+)

@@ -9,7 +9,7 @@ from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.engine import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
-from seawall.detection.workloads import WRITES, items, mapping, text, written
+from seawall.detection.workloads import WRITES, items, mapping, normal_path, text, texts, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -182,11 +182,15 @@ def isolation_removed(event: AuditEvent) -> Match | None:
 
 
 def _allows_all(spec: dict[str, object]) -> bool:
-    if mapping(spec.get("podSelector")) or (spec.get("podSelector") is None and "mtls" not in spec):
+    selector = spec.get("podSelector", spec.get("endpointSelector"))
+    if mapping(selector) or (selector is None and "mtls" not in spec):
         return False
     for direction in ("ingress", "egress"):
         for rule in items(spec.get(direction)):
-            if rule == {}:
+            if rule == {} or {"all", "world"} & {
+                *texts(mapping(rule).get("fromEntities")),
+                *texts(mapping(rule).get("toEntities")),
+            }:
                 return True
             peers = items(mapping(rule).get("from")) + items(mapping(rule).get("to"))
             if (
@@ -209,7 +213,7 @@ def _allows_all(spec: dict[str, object]) -> bool:
     attack=("T1489", "T1485"),
     on=AuditEvent,
     verbs=("delete", "deletecollection"),
-    resources=("deployments", "daemonsets", "statefulsets", "namespaces", "persistentvolumeclaims", "pods"),
+    resources=("deployments", "daemonsets", "statefulsets", "namespaces", "persistentvolumeclaims", "pods", "nodes"),
     actors=("user", "anonymous"),
     catalogue=(
         "Sigma: Deployment Deleted From Kubernetes Cluster",
@@ -227,7 +231,7 @@ def workload_deleted(event: AuditEvent) -> Match | None:
     """A record for incidents. In a platform namespace it is low."""
     if context().allowances.is_platform(event.actor):
         return None
-    system = context().is_system(event.namespace) or event.verb == "deletecollection"
+    system = context().is_system(event.namespace) or event.verb == "deletecollection" or event.resource == "nodes"
     if event.resource == "pods" and not system:
         return None
     return Match(
@@ -289,17 +293,22 @@ def activity_record(event: AuditEvent) -> Match | None:
     action="copied a volume",
 )
 def volume_copied(event: AuditEvent) -> Match | None:
-    """A person snapshots a volume, or writes a PersistentVolume by hand that points at existing storage or at the node."""
-    if caller_kind(event.actor) not in ("user", "anonymous") or context().allowances.is_platform(event.actor):
+    """A person snapshots a volume, or writes a PersistentVolume by hand that points at existing storage or at the node. A
+    volume on the node's own folders is medium, whoever makes it: a claim on it is a hostPath that no policy sees."""
+    person = caller_kind(event.actor) in ("user", "anonymous")
+    if context().allowances.is_platform(event.actor) or not (person or event.resource == "persistentvolumes"):
         return None
     if event.resource == "persistentvolumes":
         spec = mapping(written(event).get("spec"))
         path = text(mapping(spec.get("hostPath")).get("path")) or text(mapping(spec.get("local")).get("path"))
         if not path:
             return None
+        path = normal_path(path)
         bad = path == "/" or re.match(
             r"/(etc|root|var/lib/(kubelet|etcd|docker|containerd)|var/run|run|proc|boot)(/|$)", path
         )
+        if not bad and not person:
+            return None
         return Match(
             f"{who(event)} made volume {event.name} on {path} of the node",
             severity=Severity.MEDIUM if bad else Severity.INFORMATIONAL,

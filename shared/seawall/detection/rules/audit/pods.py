@@ -5,7 +5,7 @@ from __future__ import annotations
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, has_own_command, is_vendor_image, may, pod_match, who
+from seawall.detection.judgement import grade, has_own_command, is_vendor_image, may, node_agent, pod_match, who
 from seawall.detection.workloads import (
     POD_CHANGES,
     WRITES,
@@ -71,9 +71,13 @@ def sensitive_path(mount: HostPath) -> str:
         return ""
     if under(path, RUNTIME_SOCKETS):
         return f"the container runtime at {path}"
-    if under(path, SENSITIVE_TREES):
+    if under(path, SENSITIVE_TREES) or (mount.writable and path in _LOGS):
         return path + ("" if mount.writable else ", read-only")
     return ""
+
+
+_LOGS = ("/var/log", "/var/log/pods", "/var/log/containers")
+"""A pod that may write there replaces a log by a link, which the kubelet then reads for it with root's rights."""
 
 
 @detection(
@@ -93,7 +97,8 @@ def sensitive_path(mount: HostPath) -> str:
     confidence="high",
 )
 def privileged_container(event: AuditEvent) -> Match | None:
-    """A container (init and ephemeral ones too) runs privileged: all capabilities and all devices of the node.
+    """A container (init and ephemeral ones too) runs privileged: all capabilities and all devices of the node; on Windows,
+    as a HostProcess container, outside of any isolation.
 
     Such a container is root on the node with one mount command.
     """
@@ -102,7 +107,13 @@ def privileged_container(event: AuditEvent) -> Match | None:
         return None
     names = [container.name or "?" for container in pod.containers if container.privileged]
     if not names:
-        return None
+        windows = [
+            at(security, "windowsOptions", "hostProcess")
+            for security in (pod.spec.get("securityContext"), *(container.security for container in pod.containers))
+        ]
+        return (
+            pod_match(event, pod, Severity.MEDIUM, "with a Windows HostProcess container") if True in windows else None
+        )
     return pod_match(event, pod, Severity.MEDIUM, f"with privileged container {', '.join(names[:3])}")
 
 
@@ -135,10 +146,13 @@ def sensitive_host_path(event: AuditEvent) -> Match | None:
     if not found:
         return None
     base = Severity.MEDIUM
-    if not any(mount.writable for mount, _ in found) and all(
-        under(mount.path, ("/proc", "/sys", "/dev", "/var/lib/docker/containers", "/run", "/var/run", "/etc"))
-        and mount.path not in ("/etc", "/dev", "/run", "/var/run")
-        for mount, _ in found
+    if all(mount.path in _LOGS for mount, _ in found) or (
+        not any(mount.writable for mount, _ in found)
+        and all(
+            under(mount.path, ("/proc", "/sys", "/dev", "/var/lib/docker/containers", "/run", "/var/run", "/etc"))
+            and mount.path not in ("/etc", "/dev", "/run", "/var/run")
+            for mount, _ in found
+        )
     ):
         base = Severity.LOW
     if any(mount.path == "/" and mount.writable for mount, _ in found) and not may(event, "control-loops"):
@@ -405,6 +419,8 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         if vendor and (known or (kind in ("service_account", "system") and event.resource == "pods")):
             base = Severity.LOW
     severity, reasons = grade(event, base)
+    if pod is not None and (agent := node_agent(pod)):
+        severity, reasons = min(severity, Severity.LOW), [*reasons, agent]
     return Match(
         f"{who(event)} created {event.resource} {name} in the platform namespace {namespace}",
         severity=severity,

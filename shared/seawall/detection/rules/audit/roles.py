@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
 from seawall.detection.judgement import grade, lowered, may, place, who
-from seawall.detection.workloads import WRITES, items, mapping, text, texts, written
+from seawall.detection.rules.audit.bindings import ADMIN_ROLES
+from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -31,9 +33,11 @@ class Rule:
     names: tuple[str, ...]
     urls: tuple[str, ...]
 
-    def allows(self, verbs: frozenset[str], resource: str) -> bool:
-        """True when one of `verbs` is allowed on `resource` (`pods/exec`) of any group, for any name."""
+    def allows(self, verbs: frozenset[str], resource: str, group: str) -> bool:
+        """True when one of `verbs` is allowed on `resource` (`pods/exec`) of `group`, for any name."""
         if not ("*" in self.verbs or self.verbs & verbs) or self.names:
+            return False
+        if self.groups and not self.groups & {group, "*"}:
             return False
         base, _, sub = resource.partition("/")
         return bool({"*", resource, f"{base}/*" if sub else resource, f"*/{sub}" if sub else resource} & self.resources)
@@ -53,11 +57,18 @@ def rules_of(event: AuditEvent) -> list[Rule]:
     ]
 
 
+_INSTALLER = re.compile(r"(Helm/|HashiCorp/\d\S* Terraform|terraform-provider-|pulumi-)")
+"""Clients that write what a chart or module says. One can lie about it, so that it lowers by one step only."""
+
+
 def _role_match(event: AuditEvent, base: Severity, what: str, *reasons: str) -> Match | None:
     if may(event, "write-bindings") or may(event, "control-loops"):
         return None
     if event.resource == "roles":
         reasons = (*reasons, "limited to one namespace")
+    if base > Severity.LOW and _INSTALLER.match(event.agent) and event.impersonated is None:
+        base = lowered(base)
+        reasons = (*reasons, f"written by an installer, by its client {event.agent[:40]!r}")
     severity, found = grade(event, base)
     return Match(f"{who(event)} wrote role {place(event)} {what}", severity=severity, reasons=(*reasons, *found))
 
@@ -106,7 +117,18 @@ def wildcard_role(event: AuditEvent) -> Match | None:
         else:
             continue
         worst = max(worst or level, level)
+    if worst is None and _gathers_all(event):
+        return _role_match(event, Severity.HIGH, "that gathers the rules of all others")
     return _role_match(event, worst, "with wildcards") if worst is not None else None
+
+
+def _gathers_all(event: AuditEvent) -> bool:
+    """True for an aggregation rule with an empty selector: the controller copies every ClusterRole's rules into it."""
+    selectors = at(written(event), "aggregationRule", "clusterRoleSelectors")
+    return any(
+        isinstance(selector, dict) and not selector.get("matchLabels") and not selector.get("matchExpressions")
+        for selector in items(selectors)
+    )
 
 
 DANGEROUS: tuple[tuple[str, frozenset[str], str], ...] = (
@@ -122,6 +144,12 @@ DANGEROUS: tuple[tuple[str, frozenset[str], str], ...] = (
     ("mutatingwebhookconfigurations", _WRITE, "writes admission webhooks"),
     ("validatingwebhookconfigurations", _WRITE, "writes admission webhooks"),
 )
+_GROUPS = {
+    "certificatesigningrequests/approval": "certificates.k8s.io", "securitycontextconstraints": "security.openshift.io",
+    "podsecuritypolicies": "policy", "mutatingwebhookconfigurations": "admissionregistration.k8s.io",
+    "validatingwebhookconfigurations": "admissionregistration.k8s.io",
+}  # fmt: skip
+"""API groups of those that are not in the core group."""
 
 
 @detection(
@@ -152,7 +180,7 @@ def dangerous_role(event: AuditEvent) -> Match | None:
         if "*" in rule.resources and "*" in rule.verbs:
             continue
         for resource, verbs, what in DANGEROUS:
-            if rule.allows(verbs, resource):
+            if rule.allows(verbs, resource, _GROUPS.get(resource, "")):
                 base = Severity.MEDIUM
                 if (
                     (resource == "secrets" and event.resource == "roles")
@@ -191,9 +219,11 @@ def escalating_role(event: AuditEvent) -> Match | None:
         if "*" in rule.verbs and "*" in rule.resources:
             continue
         rbac = rule.resources & {"roles", "clusterroles", "*"}
-        if rbac and not rule.names:
+        if rbac and (not rule.names or ADMIN_ROLES & set(rule.names)):
             found |= rule.verbs & {"escalate", "bind"}
-        if rule.resources & {"users", "groups", "serviceaccounts", "userextras", "uids", "*"} and not rule.names:
+        if rule.resources & {"users", "groups", "serviceaccounts", "userextras", "uids", "*"} and (
+            not rule.names or any(name in ADMIN_ROLES or caller_kind(name) == "system" for name in rule.names)
+        ):
             found |= rule.verbs & {"impersonate"}
     if not found:
         return None

@@ -267,7 +267,7 @@ def secret_read(event: AuditEvent) -> Match | None:
         return None
     if not event.namespace and event.verb != "get":
         return None
-    if caller_kind(event.actor) != "user" and is_own_namespace(event, event.namespace):
+    if is_own_namespace(event, event.namespace):
         return None
     return Match(f"{who(event)} {done(event)} secret {place(event)}", key=f"{event.actor}|{event.namespace}")
 
@@ -360,10 +360,17 @@ def secret_changed(event: AuditEvent) -> Match | None:
     action="made a token that never expires",
 )
 def long_lived_token(event: AuditEvent) -> Match | None:
-    """A Secret of type service-account-token holds a token without an end. Kubernetes makes none itself since 1.24."""
+    """A Secret of type service-account-token holds a token without an end. Kubernetes makes none itself since 1.24. A
+    bootstrap token lets a machine join as a node, or its holder ask for a node's certificate."""
     if may(event, "mint-tokens") or may(event, "control-loops") or may(event, "list-secrets"):
         return None
     body = written(event)
+    if text(body.get("type")) == "bootstrap.kubernetes.io/token" or _BOOTSTRAP.fullmatch(event.name):
+        if event.verb != "create" or is_own_namespace(event, "kube-system"):
+            return None
+        base = Severity.LOW if event.agent.startswith("kubeadm/") else Severity.MEDIUM
+        severity, reasons = grade(event, base)
+        return Match(f"{who(event)} made the bootstrap token {event.name}", severity=severity, reasons=tuple(reasons))
     if text(body.get("type")) != "kubernetes.io/service-account-token":
         return None
     notes = mapping(mapping(body.get("metadata")).get("annotations"))
@@ -376,6 +383,8 @@ def long_lived_token(event: AuditEvent) -> Match | None:
         reasons=tuple(reasons),
     )
 
+
+_BOOTSTRAP = re.compile(r"bootstrap-token-[a-z0-9]{6}")
 
 _CREDENTIAL = re.compile(
     r"aws[_-]?access[_-]?key[_-]?id|aws[_-]?secret[_-]?access[_-]?key|aws[_-]?s3[_-]?access[_-]?key|\bAKIA[0-9A-Z]{16}\b|\bASIA[0-9A-Z]{16}\b"

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from seawall.detection.commands import API_CALL, DROPPED, METADATA, MINING, PIPED, POWERSHELL, REVERSE_SHELL
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.engine import caller_kind
 from seawall.detection.judgement import (
     done,
     grade,
+    grade_pod,
     has_own_command,
     is_own_namespace,
     is_vendor_image,
     may,
+    node_agent,
     place,
     pod_match,
     who,
 )
-from seawall.detection.rules.audit.execution import METADATA, PIPED, REVERSE_SHELL
 from seawall.detection.workloads import (
     POD_CHANGES,
     WRITES,
+    Container,
     at,
     items,
     mapping,
@@ -40,11 +44,6 @@ _INVESTIGATE = ("Who created it, with which client?", "What is in the image?")
 _MINING_NAMES = re.compile(
     r"(^|[/_.-])(xmrig|xmr-stak|xmr|monero|moneroocean|c3pool|minerd|cpuminer|cgminer|bfgminer|ethminer|nbminer|t-rex|trexminer|lolminer|gminer|phoenixminer|"
     r"teamredminer|nanominer|ccminer|randomx|kinsing|nicehash|coinhive|minergate|hellminer|srbminer|bzminer|rigel|nheqminer|xmrigcc|cryptonight|supportxmr)([/_.:@-]|\d|$)",
-    re.IGNORECASE,
-)
-_MINING_COMMAND = re.compile(
-    r"stratum\+(tcp|ssl|tls)://|--donate-level|--coin[= ](monero|xmr)|-o\s+\S{0,100}(pool|xmr|monero)\S{0,100}:\d|\b(xmrig|minerd|kinsing|kdevtmpfsi)\b|--algo[= ](rx|cn|randomx)|"
-    r"(supportxmr|minexmr|nanopool|moneroocean|c3pool|hashvault|2miners|f2pool|nicehash)\.(com|org|stream|io|pro)",
     re.IGNORECASE,
 )
 _MINING_REPOSITORIES = frozenset(
@@ -98,7 +97,7 @@ def mining_image(event: AuditEvent) -> Match | None:
             what = f"from the listed image {container.image[:200]}"
         elif _MINING_NAMES.search(name.partition("/")[2]):
             what = f"from the mining image {container.image[:200]}"
-        elif _MINING_COMMAND.search(ends_of(container.command_line)):
+        elif MINING.search(ends_of(container.command_line)) or any(map(MINING.search, _values(container))):
             what = f"whose container {container.name} mines"
         else:
             continue
@@ -111,6 +110,11 @@ def mining_image(event: AuditEvent) -> Match | None:
             key=match.key,
         )
     return None
+
+
+def _values(container: Container) -> list[str]:
+    """Values of a container's environment: miners take their pool from there."""
+    return [text(mapping(entry).get("value"))[:512] for entry in items(container.raw.get("env"))[:200]]
 
 
 _HOOKS = (
@@ -156,20 +160,30 @@ def attack_command(event: AuditEvent) -> Match | None:
     line = "\n".join(item for item in (*lines, *hooks) if item)
     if not line:
         return None
-    for pattern, base, why in (
-        (REVERSE_SHELL, Severity.HIGH, "that looks like a reverse shell"),
-        (PIPED, Severity.MEDIUM, "that runs what it downloads or decodes"),
-        (
-            re.compile(r"\bnsenter\b|release_agent|core_pattern|chroot\s+/(host|rootfs|node)"),
-            Severity.HIGH,
-            "that reaches for the node",
-        ),
-        (METADATA, Severity.MEDIUM, "that asks the cloud's metadata service"),
-        (re.compile(r"serviceaccount/token.{0,300}\b(curl|wget|nc|http)"), Severity.HIGH, "that sends its token away"),
-    ):
+    for pattern, base, why in _COMMANDS:
         if pattern.search(line):
-            return pod_match(event, pod, base, f"with a command {why}")
+            match = pod_match(event, pod, base, f"with a command {why}")
+            # No agent's own set-up looks like the others; Cilium's enters the node.
+            return match if pattern is _NODE else replace(match, severity=max(match.severity or base, Severity.MEDIUM))
     return None
+
+
+_NODE = re.compile(r"\bnsenter\b|release_agent|core_pattern|chroot\s+/(host|rootfs|node)")
+_COMMANDS = (
+    (REVERSE_SHELL, Severity.HIGH, "that looks like a reverse shell"),
+    (POWERSHELL, Severity.HIGH, "that runs what it downloads or decodes"),
+    (_NODE, Severity.HIGH, "that reaches for the node"),
+    (re.compile(r"serviceaccount/token.{0,300}\b(curl|wget|nc|http)|\b(curl|wget)\b.{0,300}@/(var/)?run/secrets/"), Severity.HIGH, "that sends its token away"),
+    (
+        re.compile(r"\bget\s+secrets?\b.{0,100}(\s-A\b|--all-namespaces)|\bget\s+secrets?\b.{0,300}\|.{0,200}\b(curl|wget|nc|ncat)\b"),
+        Severity.HIGH,
+        "that reads secrets to send them on",
+    ),
+    (PIPED, Severity.MEDIUM, "that runs what it downloads or decodes"),
+    (re.compile(DROPPED.pattern.replace("(curl|wget)", r"(curl|wget)\b.{0,200}(http://|//\d+\.\d+\.\d+\.\d+)", 1), re.IGNORECASE), Severity.MEDIUM, "that runs what it downloads unprotected"),
+    (METADATA, Severity.MEDIUM, "that asks the cloud's metadata service"),
+    (re.compile(API_CALL.pattern + r".{0,200}/secrets\b|" + r"\b(curl|wget)\b.{0,300}/api/v1/(namespaces/[a-z0-9-]{1,63}/)?secrets\b"), Severity.MEDIUM, "that reads secrets of the API server with a general tool"),
+)  # fmt: skip
 
 
 @detection(
@@ -244,7 +258,7 @@ def daemon_set_created(event: AuditEvent) -> Match | None:
             reasons.append("with access to the nodes")
         if everywhere:
             reasons.append("tolerates every taint")
-    severity, found = grade(event, base)
+    severity, found = grade(event, base) if pod is None else grade_pod(event, pod, base)
     return Match(f"{who(event)} created DaemonSet {place(event)}", severity=severity, reasons=(*reasons, *found))
 
 
@@ -319,7 +333,7 @@ _LOOKALIKE = re.compile(
     severity=Severity.MEDIUM,
     attack=("T1036.005",),
     on=AuditEvent,
-    verbs=("create",),
+    verbs=WRITES,
     resources=("pods", "deployments", "daemonsets", "statefulsets", "jobs", "cronjobs", "replicasets"),
     catalogue=("X_NameMasquerade",),
     needs=("metadata of workload writes",),
@@ -330,10 +344,13 @@ _LOOKALIKE = re.compile(
 )
 def name_masquerade(event: AuditEvent) -> Match | None:
     """A workload outside the platform's namespaces carries a platform component's name, or inside them with an image
-    from somewhere else."""
+    from somewhere else; or the platform's own component was given such an image."""
     pod = pod_of(event)
     name = pod.workload if pod is not None else event.name
-    if _LOOKALIKE.match(name):
+    changed = event.verb != "create"
+    if changed and not context().is_system(event.namespace):
+        return None
+    if _LOOKALIKE.match(name) and not changed:
         severity, reasons = grade(event, Severity.MEDIUM)
         return Match(
             f"{who(event)} created {event.resource} {place(event)}, nearly a platform name",
@@ -343,7 +360,7 @@ def name_masquerade(event: AuditEvent) -> Match | None:
         )
     if not _PLATFORM_NAMES.match(name) or any(may(event, power) for power in ("control-loops", "system-workloads")):
         return None
-    if caller_kind(event.actor) == "node" and pod is not None and pod.is_mirror:
+    if pod is not None and ((caller_kind(event.actor) == "node" and pod.is_mirror) or node_agent(pod)):
         return None
     if context().is_system(event.namespace) or context().allowances.known_workload(event.namespace, name):
         images = pod.images if pod is not None else []
@@ -358,7 +375,7 @@ def name_masquerade(event: AuditEvent) -> Match | None:
         what, base = "outside the platform's namespaces", Severity.LOW if vendor or common else Severity.MEDIUM
     severity, reasons = grade(event, base)
     return Match(
-        f"{who(event)} created {event.resource} {place(event)}, a platform component's name, {what}",
+        f"{who(event)} {done(event)} {event.resource} {place(event)}, a platform component's name, {what}",
         severity=min(severity, base) if base is Severity.LOW else severity,
         reasons=tuple(reasons),
         key=f"{event.namespace}|{name}",
@@ -541,7 +558,7 @@ def credential_files_mounted(event: AuditEvent) -> Match | None:
         return None
     for mount in pod.host_paths:
         if re.match(
-            r"/etc/kubernetes/(pki|admin\.conf|controller-manager\.conf)|/var/lib/kubelet/(pki|kubeconfig)|/root/\.(kube|ssh|aws|azure)|"
+            r"/etc/kubernetes/(pki|admin\.conf|super-admin\.conf|controller-manager\.conf|scheduler\.conf|azure\.json|cloud-config|cloud\.conf)|/var/lib/kubelet/(pki|kubeconfig)|/root/\.(kube|ssh|aws|azure)|"
             r"/home/[^/]+/\.(kube|ssh|aws)|/var/lib/etcd|/etc/(shadow|sudoers)|/var/lib/rancher/k3s/server|/var/lib/waagent",
             mount.path,
         ):
@@ -571,8 +588,8 @@ _DEBUG_IMAGES = frozenset(
     severity=Severity.MEDIUM,
     attack=("T1610", "T1204.003"),
     on=AuditEvent,
-    verbs=("create",),
-    resources=("pods",),
+    verbs=WRITES,
+    resources=POD_CHANGES,
     logic=Logic.LIST,
     catalogue=(
         "Elastic: Pod Creation with a Common Debug or Base Image",
@@ -597,6 +614,8 @@ def tool_image(event: AuditEvent) -> Match | None:
             return pod_match(event, pod, Severity.MEDIUM, f"from the tool image {container.image[:200]}")
         if (
             name in _DEBUG_IMAGES
+            and event.resource == "pods"
+            and event.verb == "create"
             and not pod.owner_kind
             and container.kind == "container"
             and caller_kind(event.actor) in ("user", "service_account")
