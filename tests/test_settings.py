@@ -40,13 +40,40 @@ def test_environment_wins_over_file_and_arguments_over_both(monkeypatch, tmp_pat
         ),
         pytest.param({"SEAWALL_MAX_BODY_BYTES": "many"}, "max_body_bytes", id="not a number"),
         pytest.param({"SEAWALL_CONFIG": "/nowhere/seawall.yaml"}, "not a file", id="no such file"),
+        pytest.param(
+            {"SEAWALL_STORE_URL": "mysql://a:hunter2@b/c"},
+            r"store_url \(SEAWALL_STORE_URL\): expected sqlite://, postgresql\+psycopg://",
+            id="a database that is not spoken",
+        ),
+        pytest.param({"SEAWALL_STORE_URL": "a.sqlite"}, "SEAWALL_STORE_URL", id="a path is no database URL"),
+        pytest.param({"SEAWALL_BLOB_URL": "https://a"}, "expected abfs://", id="blobs by another protocol"),
+        pytest.param({"SEAWALL_SIGNING_KEY": "vault://a"}, "expected azurekms://", id="another key service"),
+        pytest.param(
+            {"SEAWALL_JOB_QUEUE__SERVICE": "sqs", "SEAWALL_JOB_QUEUE__ENDPOINT": "https://sqs.eu-west-1.amazonaws.com"},
+            r"SEAWALL_JOB_QUEUE\): endpoint of sqs is https://sqs.<region>.amazonaws.com/<account>",
+            id="a queue service without its account",
+        ),
+        pytest.param(
+            {"SEAWALL_JOB_QUEUE__SERVICE": "pubsub", "SEAWALL_JOB_QUEUE__ENDPOINT": "my-project"},
+            "endpoint of pubsub is projects/<id>",
+            id="a project that is not written as one",
+        ),
+        pytest.param(
+            {"SEAWALL_SENTINEL__ENDPOINT": "http://x", "SEAWALL_SENTINEL__RULE_ID": "dcr-" + "0" * 32},
+            r"sentinel.endpoint \(SEAWALL_SENTINEL__ENDPOINT\).*\^https://",
+            id="rows without TLS",
+        ),
+        pytest.param(
+            {"SEAWALL_AWS__ROLE_ARN": "arn:aws:iam::123456789012:role/x"}, "role_arn needs audience", id="half a trust"
+        ),
     ],
 )
 def test_mistakes_are_named(monkeypatch, variables, said) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as caught:
         load_settings()
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

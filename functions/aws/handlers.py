@@ -14,9 +14,12 @@ from seawall.app.application import Application
 from seawall.app.delivery import deliver
 from seawall.domain.errors import MalformedEvent
 from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
+from seawall.settings import load_settings
 
 configure_logging(os.environ.get("SEAWALL_LOG_LEVEL", "INFO"))
 log = logging.getLogger("seawall.functions")
+SETTINGS = load_settings()
+"""A mistake in them ends the process at its start, and says which setting and what is expected."""
 Event = dict[str, Any]
 TRIES = 5
 
@@ -26,7 +29,7 @@ def started() -> tuple[Application, Any]:
     """The application of this process, made at the first event."""
     from seawall.bootstrap import function_app
 
-    return function_app()
+    return function_app(SETTINGS)
 
 
 def application() -> Application:
@@ -109,9 +112,8 @@ def api(event: Event, context: object) -> Event:
 @cache
 def _app() -> Any:
     from seawall.server.app import create_app
-    from seawall.settings import load_settings
 
-    return create_app(application(), load_settings())
+    return create_app(application(), SETTINGS)
 
 
 def _trace() -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from seawall.app.application import Application, Ports
-from seawall.domain.errors import ConfigError, MissingExtra, MissingSetting
+from seawall.domain.errors import ConfigError, MissingExtra
 from seawall.settings import DetectionSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -81,8 +81,6 @@ def _federate(settings: Settings) -> None:
     from seawall.adapters.aws.session import federate
     from seawall.adapters.azure.identity import azure_credential
 
-    if not settings.aws.audience:
-        raise MissingSetting("SEAWALL_AWS__AUDIENCE", "aws.role_arn")
     credential, scope = azure_credential(settings.azure), f"{settings.aws.audience}/.default"
     federate(settings.aws.role_arn, lambda: credential.get_token(scope).token)
 

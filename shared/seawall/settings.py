@@ -6,13 +6,14 @@ A name that is not a setting is a `ConfigError` that says the nearest one that i
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from seawall.domain.errors import ConfigError
@@ -20,6 +21,24 @@ from seawall.domain.errors import ConfigError
 PREFIX = "SEAWALL_"
 NOT_SETTINGS = {"SEAWALL_CONFIG", "SEAWALL_REQUIRE", "SEAWALL_LOG_LEVEL", "SEAWALL_FUNCTIONS"}
 """Variables with our prefix that are not settings: where the file is, what tests require, how the command line logs."""
+
+
+def _scheme(*known: str, path: bool = True) -> AfterValidator:
+    """Refuse a URL of another scheme; with `path` what is no URL passes. The value may hold a password and is not shown."""
+
+    def check(value: str) -> str:
+        scheme, separator, _ = value.partition("://")
+        if value and (separator or not path) and scheme not in known:
+            shown = ", ".join(f"{name}://" for name in known)
+            raise ValueError(f"expected {shown}{' or a path' if path else ''}")
+        return value
+
+    return AfterValidator(check)
+
+
+DatabaseUrl = Annotated[str, _scheme("sqlite", "postgresql+psycopg", "postgresql", path=False)]
+BlobUrl = Annotated[str, _scheme("abfs", "abfss", "az", "s3", "gs", "gcs", "file")]
+KeyName = Annotated[str, _scheme("azurekms", "awskms", "gcpkms")]
 
 
 class Section(BaseModel):
@@ -182,6 +201,12 @@ class AwsSettings(Section):
     audience: str = ""
     """App ID URI of the Entra application that the role's trust policy names, e.g. api://seawall-aws."""
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.role_arn and not self.audience:
+            raise ValueError("role_arn needs audience, the App ID URI that the role's trust policy names")
+        return self
+
 
 DocumentKind = Literal["incident", "alert", "image", "assessment", "asset"]
 
@@ -288,7 +313,7 @@ class SyslogSettings(Section):
 class ObjectStorageSettings(Section):
     """OCSF JSON lines as objects: one object per batch, below year/month/day."""
 
-    url: str
+    url: BlobUrl
     """URL of a container or bucket folder: abfs://, s3://, gs:// or a path."""
     kinds: tuple[DocumentKind, ...] = ("incident", "alert", "image", "assessment")
 
@@ -322,6 +347,21 @@ class JobQueueSettings(Section):
     """https://<account>.queue.core.windows.net, https://sqs.<region>.amazonaws.com/<account> or projects/<id>."""
     prefix: str = "seawall-"
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        form, example = QUEUE_ENDPOINTS[self.service]
+        if not re.fullmatch(form, self.endpoint.rstrip("/")):
+            raise ValueError(f"endpoint of {self.service} is {example}")
+        return self
+
+
+QUEUE_ENDPOINTS = {
+    "azure-storage": (r"https?://[^/]+(/[^/]+)?", "https://<account>.queue.core.windows.net"),
+    "sqs": (r"https?://[^/]+/\d{12}", "https://sqs.<region>.amazonaws.com/<account>"),
+    "pubsub": (r"projects/[^/]+", "projects/<id>"),
+}
+"""Service of a job queue: the form of its endpoint, and how it is shown."""
+
 
 class Settings(BaseSettings):
     """The settings of this deployment."""
@@ -336,20 +376,20 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("seawall-data")
     """Where the embedded store, the advisory file, blobs and keys live by default."""
-    store_url: str = ""
+    store_url: DatabaseUrl = ""
     """SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; empty = `seawall.sqlite` in `data_dir`."""
     store_identity: Literal["", "azure", "aws", "gcp"] = ""
     """PostgreSQL's password is a token of this cloud's identity (Entra, RDS IAM, Cloud SQL IAM); empty = as in `store_url`."""
-    queue_url: str = ""
+    queue_url: DatabaseUrl = ""
     """SQLAlchemy URL of the local queue; empty = `queue.sqlite` in `data_dir`, or the PostgreSQL store's own database."""
-    blob_url: str = ""
+    blob_url: BlobUrl = ""
     """URL for queued bodies, layer caches and the advisory file (`abfs://`, `s3://`, `gs://`, a path); empty = `blobs` in `data_dir`."""
     advisories: Path | None = None
     """The advisory file; empty = `advisories.db` in `data_dir`."""
     vulnerabilities: VulnerabilitySettings = VulnerabilitySettings()
-    signing_key: str = ""
+    signing_key: KeyName = ""
     """Signer: a PEM file's path, `env:NAME`, `azurekms://…`, `awskms:///…` or `gcpkms://…`; empty = `signing-key.pem` in `data_dir`."""
-    sensor_authority_key: str = ""
+    sensor_authority_key: KeyName = ""
     """Signer of sensors' client certificates, written like `signing_key`; empty = `sensor-authority-key.pem` in `data_dir`."""
     sensor_authority_certificate: Path | None = None
     """The authority's certificate; empty = `sensor-authority.pem` in `data_dir`, made at first use."""
@@ -402,11 +442,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then environment, then the YAML file."""
-        return (
-            init_settings,
-            env_settings,
-            YamlConfigSettingsSource(settings_cls, yaml_file=os.environ.get("SEAWALL_CONFIG")),
-        )
+        path = os.environ.get("SEAWALL_CONFIG")
+        file = (YamlConfigSettingsSource(settings_cls, yaml_file=path),) if path else ()
+        return (init_settings, env_settings, *file)
 
     @property
     def effective_store_url(self) -> str:
@@ -449,10 +487,14 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(f"SEAWALL_CONFIG names {path!r}, which is not a file")
     try:
         return Settings(**overrides)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise ConfigError("; ".join(_explained(error))) from error
+    except Exception as error:
+        from yaml import YAMLError  # not loaded where there is no file: function apps start with it or without
+
+        if not isinstance(error, YAMLError):
+            raise
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
@@ -469,7 +511,13 @@ def _explained(error: ValidationError) -> Iterator[str]:
             hint = _nearest(str(problem["loc"][-1]), _names_at(problem["loc"][:-1]))
             yield f"{where} is not a setting" + (f" ({hint})" if hint else "")
         else:
-            yield f"{where}: {problem['msg']}"
+            yield f"{where} ({_variable(problem['loc'])}): {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The environment's name of a setting; parts of a list have the list's."""
+    named = itertools.takewhile(lambda part: isinstance(part, str), location)
+    return PREFIX + "__".join(str(part) for part in named).upper()
 
 
 def _names_at(location: tuple[int | str, ...]) -> set[str]:

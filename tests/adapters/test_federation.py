@@ -19,8 +19,8 @@ from seawall.adapters.aws import session
 from seawall.adapters.azure.http import azure_http
 from seawall.adapters.azure.identity import FEDERATION_AUDIENCE, azure_credential
 from seawall.bootstrap import bootstrap
-from seawall.domain.errors import Denied, MissingSetting
-from seawall.settings import AwsSettings, AzureSettings, Settings
+from seawall.domain.errors import ConfigError, Denied, MissingSetting
+from seawall.settings import AwsSettings, AzureSettings, Settings, load_settings
 
 from tests.support.azure_api import AzureApi
 from tests.support.tls import Answer, Request, http_service, https_service, proxy_to
@@ -183,5 +183,5 @@ def test_an_identity_of_azure_becomes_a_role_of_aws(
 
 
 def test_a_role_without_an_audience_stops_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(MissingSetting, match="SEAWALL_AWS__AUDIENCE"):
-        bootstrap(Settings(data_dir=tmp_path, aws=AwsSettings(role_arn=ROLE)))
+    with pytest.raises(ConfigError, match=r"aws \(SEAWALL_AWS\): role_arn needs audience"):
+        load_settings(data_dir=tmp_path, aws={"role_arn": ROLE})

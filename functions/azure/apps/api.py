@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
-from apps.shell import application
+from apps.shell import SETTINGS, application
 
 Message = dict[str, Any]
 
@@ -12,9 +12,8 @@ Message = dict[str, Any]
 @cache
 def _app() -> Any:
     from seawall.server.app import create_app
-    from seawall.settings import load_settings
 
-    return create_app(application(), load_settings())
+    return create_app(application(), SETTINGS)
 
 
 async def asgi(

@@ -10,9 +10,13 @@ from seawall.adapters.tracing import TraceFilter, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
 from seawall.formats.cloudevents import CloudEvent, carrying, parse
+from seawall.settings import load_settings
 
 TRIES = 5
 """Tries of an Event Hubs batch on its own partition; then what still fails goes to the job queue."""
+
+SETTINGS = load_settings()
+"""A mistake in them ends the process at its start, and says which setting and what is expected."""
 
 logging.getLogger("seawall").addFilter(TraceFilter())
 
@@ -22,7 +26,7 @@ def started() -> tuple[Application, Any]:
     """The application of this process, made at the first event."""
     from seawall.bootstrap import function_app
 
-    return function_app()
+    return function_app(SETTINGS)
 
 
 def application() -> Application:

@@ -1,7 +1,7 @@
 """Sync back: what analysts decide in the Defender portal."""
 
 import azure.functions as func
-from apps.shell import application, traced
+from apps.shell import SETTINGS, application, traced
 
 blueprint = func.Blueprint()
 
@@ -12,8 +12,7 @@ def sync_defender(timer: func.TimerRequest, context: func.Context) -> None:
 
     def run() -> None:
         from seawall.adapters.azure.defender_sync import sync
-        from seawall.settings import load_settings
 
-        sync(load_settings(), application())
+        sync(SETTINGS, application())
 
     traced("sync_defender", context, run)

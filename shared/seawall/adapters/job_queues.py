@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from seawall.adapters.blobs import Blobs, open_blobs
 from seawall.adapters.tracing import stamped
-from seawall.domain.errors import ConfigError, MalformedEvent, MissingExtra, Unavailable
+from seawall.domain.errors import MalformedEvent, MissingExtra, Unavailable
 from seawall.formats.cloudevents import (
     ALERTS_RAISED,
     AUDIT_RECEIVED,
@@ -170,11 +170,7 @@ def _token(text: str) -> str:
 
 
 def open_job_queue(settings: Settings) -> CloudJobQueue | None:
-    """Return the queue that `job_queue` describes, or None: accepted events are then handled at once.
-
-    Raises:
-        ConfigError: the endpoint is not of the service's form.
-    """
+    """Return the queue that `job_queue` describes, or None: accepted events are then handled at once."""
     section = settings.job_queue
     if section is None:
         return None
@@ -183,6 +179,4 @@ def open_job_queue(settings: Settings) -> CloudJobQueue | None:
         return CloudJobQueue(StorageQueues(section, settings), blobs)
     if section.service == "sqs":
         return CloudJobQueue(SqsQueues(section), blobs)
-    if not section.endpoint.startswith("projects/"):
-        raise ConfigError("job_queue.endpoint is not a project", hint="projects/<id>")
     return CloudJobQueue(PubSubQueues(section), blobs)
