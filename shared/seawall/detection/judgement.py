@@ -93,6 +93,24 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
     return severity, reasons
 
 
+_INSTALLER = re.compile(r"(Helm/|HashiCorp/\d\S* Terraform|terraform-provider-|pulumi-)")
+
+
+def by_installer(event: AuditEvent) -> bool:
+    """True when the client says it is an installer, which writes what a chart or module contains.
+
+    A client can lie about its name: it may lower a severity by one step, never silence.
+    """
+    return event.impersonated is None and bool(_INSTALLER.match(event.agent))
+
+
+def installed(event: AuditEvent, base: Severity) -> tuple[Severity, tuple[str, ...]]:
+    """Return `base`, for an installer one step lower (not under low), with the reason."""
+    if base > Severity.LOW and by_installer(event):
+        return lowered(base), (f"written by an installer, by its client {event.agent[:40]!r}",)
+    return base, ()
+
+
 PLATFORM_REGISTRIES = (
     "registry.k8s.io/", "k8s.gcr.io/", "gcr.io/k8s-minikube/", "docker.io/kindest/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
     "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",

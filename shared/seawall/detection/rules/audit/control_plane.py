@@ -7,7 +7,7 @@ import re
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
+from seawall.detection.judgement import by_installer, done, grade, installed, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -107,11 +107,12 @@ def webhook_registered(event: AuditEvent) -> Match | None:
             reasons.append("it sees secrets")
     if not made and (base < Severity.HIGH and _own(event)):
         return None
+    base, installer = installed(event, base)
     severity, found = grade(event, base)
     return Match(
         f"{who(event)} {'registered' if made else 'changed'} the webhook configuration {event.name}",
         severity=severity,
-        reasons=(*reasons, *found),
+        reasons=(*reasons, *installer, *found),
     )
 
 
@@ -149,11 +150,12 @@ def admission_weakened(event: AuditEvent) -> Match | None:
         why = _weakening(written(event), hook=hook)
         if not why:
             return None
-    severity, reasons = grade(event, Severity.HIGH if event.verb != "delete" or not _own(event) else Severity.LOW)
+    base, installer = installed(event, Severity.HIGH if event.verb != "delete" or not _own(event) else Severity.LOW)
+    severity, reasons = grade(event, base)
     return Match(
         f"{who(event)} changed {event.resource} {event.name or '(all)'}: {why}",
         severity=severity,
-        reasons=tuple(reasons),
+        reasons=(*installer, *reasons),
     )
 
 
@@ -172,9 +174,13 @@ def _weakening(body: dict[str, object], *, hook: bool) -> str:
             if isinstance(rules, list) and not rules:
                 return "it looks at nothing any more"
             for expression in items(at(item, "namespaceSelector", "matchExpressions")):
-                if mapping(expression).get("operator") == "NotIn" and set(
-                    map(str, items(mapping(expression).get("values")))
-                ) - {"kube-system", "kube-node-lease", "kube-public"}:
+                by_name = mapping(expression).get("key") in ("kubernetes.io/metadata.name", "name")
+                if (
+                    by_name
+                    and mapping(expression).get("operator") == "NotIn"
+                    and set(map(str, items(mapping(expression).get("values"))))
+                    - {"kube-system", "kube-node-lease", "kube-public"}
+                ):
                     return "namespaces are left out"
         return ""
     spec = mapping(body.get("spec"))
@@ -248,7 +254,7 @@ def namespace_made_privileged(event: AuditEvent) -> Match | None:
     if not why:
         return None
     base = Severity.LOW if event.verb == "create" else Severity.MEDIUM
-    if caller_kind(event.actor) == "service_account" and base is Severity.LOW:
+    if caller_kind(event.actor) == "service_account" and base is Severity.LOW and not by_installer(event):
         base = Severity.MEDIUM
     severity, reasons = grade(event, base)
     return Match(

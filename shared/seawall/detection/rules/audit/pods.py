@@ -5,7 +5,16 @@ from __future__ import annotations
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, has_own_command, is_vendor_image, may, node_agent, pod_match, who
+from seawall.detection.judgement import (
+    grade,
+    has_own_command,
+    installed,
+    is_vendor_image,
+    may,
+    node_agent,
+    pod_match,
+    who,
+)
 from seawall.detection.workloads import (
     POD_CHANGES,
     WRITES,
@@ -418,7 +427,9 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         vendor = all(map(is_vendor_image, pod.images)) and not has_own_command(pod)
         if vendor and (known or (kind in ("service_account", "system") and event.resource == "pods")):
             base = Severity.LOW
-    severity, reasons = grade(event, base)
+    base, installer = installed(event, base)
+    severity, found = grade(event, base)
+    reasons = [*installer, *found]
     if pod is not None and (agent := node_agent(pod)):
         severity, reasons = min(severity, Severity.LOW), [*reasons, agent]
     return Match(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
 from seawall.detection.engine import caller_kind
-from seawall.detection.judgement import grade, lowered, may, place, who
+from seawall.detection.judgement import grade, installed, lowered, may, place, who
 from seawall.detection.rules.audit.bindings import ADMIN_ROLES
 from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written
 from seawall.domain.alerts import Match
@@ -57,20 +56,16 @@ def rules_of(event: AuditEvent) -> list[Rule]:
     ]
 
 
-_INSTALLER = re.compile(r"(Helm/|HashiCorp/\d\S* Terraform|terraform-provider-|pulumi-)")
-"""Clients that write what a chart or module says. One can lie about it, so that it lowers by one step only."""
-
-
 def _role_match(event: AuditEvent, base: Severity, what: str, *reasons: str) -> Match | None:
     if may(event, "write-bindings") or may(event, "control-loops"):
         return None
     if event.resource == "roles":
         reasons = (*reasons, "limited to one namespace")
-    if base > Severity.LOW and _INSTALLER.match(event.agent) and event.impersonated is None:
-        base = lowered(base)
-        reasons = (*reasons, f"written by an installer, by its client {event.agent[:40]!r}")
+    base, installer = installed(event, base)
     severity, found = grade(event, base)
-    return Match(f"{who(event)} wrote role {place(event)} {what}", severity=severity, reasons=(*reasons, *found))
+    return Match(
+        f"{who(event)} wrote role {place(event)} {what}", severity=severity, reasons=(*reasons, *installer, *found)
+    )
 
 
 @detection(
