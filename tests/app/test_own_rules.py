@@ -105,6 +105,22 @@ def test_rules_are_tried_on_stored_logs(logs, tmp_path, monkeypatch):
     }
 
 
+def test_our_analytics_and_a_tuning_file_are_tried_too(logs, tmp_path):
+    tuning = tmp_path / "tuning.yaml"
+    tuning.write_text(
+        "analytics:\n  AU-0201: {enabled: false, reason: tried, expires: 2099-01-01}\n"
+        "suppressions:\n  - {analytics: [AU-0305], namespace: shop, reason: tried, expires: 2099-01-01}\n"
+    )
+    counts = []
+    for more in ([], ["--tuning", tuning]):
+        code, text = run("analytics", "dry-run", logs, "--built-in", "-f", "json", *more)
+        assert code == 0
+        counts.append({rule["id"]: rule["events"] for rule in json.loads(text)["rules"]})
+    assert (counts[0]["AU-0201"], counts[0]["AU-0305"]) == (2, 2)
+    assert "AU-0201" not in counts[1]
+    assert counts[1]["AU-0305"] == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["--python", "no_such_package:RULE"], ["--python", "json:dumps"]])
 def test_no_rules_no_counts(logs, arguments):
     assert run("analytics", "dry-run", logs, *arguments)[0] != 0

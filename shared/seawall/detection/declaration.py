@@ -36,7 +36,7 @@ class Detection:
     for cloud and registry events `operations` does. Further narrowing belongs in the predicate.
 
     A rule with a `window` receives the earlier events of the window that share `by` as its second argument, oldest
-    first. With a `threshold` too, the predicate sees one event and says whether it counts (by returning a `Match`); the
+    first; audit events come without their bodies then, which would fill the memory. With a `threshold` too, the predicate sees one event and says whether it counts (by returning a `Match`); the
     engine alerts on every counted event that lies in some window with at least `threshold` different values of
     `distinct`. That is independent of the order of arrival, so prefer it.
     """
@@ -64,6 +64,9 @@ class Detection:
     """Only records that a log pipeline before us added findings to."""
     agents: re.Pattern[str] | None = None
     """Only callers whose user agent it finds; looked up once per user agent."""
+    mentions: tuple[bytes, ...] = ()
+    """For audit events whose body was logged: the field names without one of which in the body the predicate says nothing.
+    A look at the bytes spares decoding them. API servers write ASCII names unescaped."""
     operations: tuple[str, ...] = ()
     """Cloud operations or registry actions, lower case, exact. Empty = any."""
     programs: frozenset[str] = frozenset()

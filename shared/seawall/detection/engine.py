@@ -79,6 +79,7 @@ class Growing:
         self._by_id: dict[str, Accumulator] = {}
         self.verdicts: dict[int, list[Verdict]] = {}
         self._windowed: dict[tuple[Any, ...], Verdict] = {}
+        self._told: dict[int, Accumulator] = {}
         self.event: AuditEvent | None = None
         self.time = EPOCH
         self.member = 0
@@ -115,6 +116,16 @@ class Growing:
             known = self._windowed[key] = Verdict(rule, match)
         return known
 
+    def told(self, key: int) -> Accumulator | None:
+        """Return the alert that something with these words, this actor and this object went into before."""
+        return self._told.get(key)
+
+    def tell(self, key: int, accumulator: Accumulator) -> None:
+        """Remember where it went."""
+        if len(self._told) >= _TABLE_LIMIT:
+            self._told.clear()
+        self._told[key] = accumulator
+
     def look_at(self, event: AuditEvent, default_time: datetime) -> None:
         """Work out once per event what its matches share."""
         time = event.time
@@ -146,6 +157,20 @@ def _fingerprint(event: AuditEvent) -> int:
             tuple(user.groups or ()), tuple(other.groups or ()), tuple(event.source_ips or ()),
             bytes(user.extra), bytes(event.annotations), bytes(event.enrichment),
             bytes(event.request_raw), bytes(event.response_raw),
+        )
+    )  # fmt: skip
+
+
+def _substance(rule: Detection, event: AuditEvent, match: Match) -> int:
+    """Hash of all that a match adds to its alert, beside time and evidence: requests that differ in nothing else (in
+    their bodies, say, or their paths) count as repeats of one another once the alert holds the evidence it may."""
+    ref, user, other = event.object_ref or NO_OBJECT, event.user or NO_USER, event.impersonated or NO_USER
+    return hash(
+        (
+            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, tuple(match.features.items()),
+            event.cluster, event.platform, (event.received or event.timestamp or event.stage_time or "")[:10],
+            ref.resource, ref.namespace, event.name, ref.subresource, user.username, other.username, event.source_ip,
+            bytes(user.extra),
         )
     )  # fmt: skip
 
@@ -228,7 +253,8 @@ class Engine:
         """What a rule says of an event and of the later ones that it matters to."""
         assert rule.window is not None
         time = event.time or self._default_time
-        observation = Observation(time.timestamp(), event.id, None, event)
+        kept = msgspec.structs.replace(event, **_WITHOUT_BODIES)
+        observation = Observation(time.timestamp(), event.id, None, kept)
         key, found = _value(event, rule.by), []
         alone = bool(rule.before) and event.resource not in rule.before
         span_s = rule.window.total_seconds()
@@ -245,9 +271,12 @@ class Engine:
     def _verdicts(self, rules: Rules, event: AuditEvent) -> list[Verdict]:
         """What the analytics say of an event, as far as it does not depend on others. No match = has to be asked."""
         found = []
+        body = _body(event)
         for rule in rules:
             if rule.window is not None and not rule.threshold:
                 found.append(Verdict(rule, None))
+                continue
+            if body and rule.mentions and not _mentions(body, rule.mentions):
                 continue
             try:
                 match = rule.check(event)
@@ -266,7 +295,14 @@ class Engine:
             self.stats.matches += 1
         else:
             assert verdict.match is not None
-            verdict.accumulator = growing.add(self._alert(verdict.rule, event, verdict.match))
+            key = _substance(verdict.rule, event, verdict.match)
+            told = growing.told(key)
+            if told is not None and told.take_repeat(growing.member, growing.time, growing.place):
+                self.stats.matches += 1
+            else:
+                told = growing.add(self._alert(verdict.rule, event, verdict.match))
+                growing.tell(key, told)
+            verdict.accumulator = told
 
     def _counted(self, rule: Detection, event: Any, match: Match) -> Iterator[tuple[Any, Match]]:
         """What a threshold rule's window holds once it is reached."""
@@ -412,6 +448,8 @@ class Engine:
 
     def _judge(self, rule: Detection, event: Any) -> list[Alert]:
         try:
+            if rule.mentions and (body := _body(event)) and not _mentions(body, rule.mentions):
+                return []
             if rule.window is None:
                 match = rule.check(event)
                 return [] if match is None else [self._alert(rule, event, match)]
@@ -546,6 +584,15 @@ def _could_match(rule: Detection, key: tuple[str, str, str, int]) -> bool:
     if rule.enriched and not traits & 2048:
         return False
     return not rule.origins or any(traits & _ORIGIN_BITS[origin] for origin in rule.origins)
+
+
+def _body(event: AuditEvent) -> bytes:
+    """What was logged of the object: the request's body and the answer, each where there is one."""
+    return bytes(event.request_raw) + bytes(event.response_raw)
+
+
+def _mentions(body: bytes, words: tuple[bytes, ...]) -> bool:
+    return any(word in body for word in words)
 
 
 def _names(pattern: str, resource: str, full: str) -> bool:

@@ -160,19 +160,33 @@ def dry_run(
         list[str] | None, typer.Option("--python", help="Python rules, as entry points name them: package.module:RULE.")
     ] = None,
     installed: Annotated[bool, typer.Option("--installed", help="The Python rules of installed packages.")] = False,
+    built_in: Annotated[
+        bool, typer.Option("--built-in", help="Seawall's own analytics too, but for baselines.")
+    ] = False,
+    tuning: Annotated[Path | None, typer.Option("--tuning", help="A tuning file to try on all of these.")] = None,
     output: Annotated[OutputFormat, typer.Option("--format", "-f", help="json for machines.")] = OutputFormat.TABLE,
 ) -> None:
-    """Count what your own rules would alert on in stored logs, without raising anything: Sigma and Python rules."""
+    """Count what rules would alert on in stored logs, without raising anything: Sigma and Python rules, Seawall's own
+    analytics, and what a tuning file makes of them."""
     from collections import Counter
+    from datetime import UTC, datetime
 
     from seawall.app.analytics import installed_rules, named_rules
+    from seawall.app.detect import load_rules
     from seawall.app.detect_logs import detect_logs
     from seawall.detection.sigma import load_sigma
+    from seawall.detection.tuning import Tuning, load_tuning
 
-    tried = [*load_sigma(rules or ()), *named_rules(python or ()), *(installed_rules() if installed else ())]
-    if not tried:
-        raise InputError("no rules to try", hint="give --rules FOLDER, --python MODULE:RULE or --installed")
+    theirs = [*load_sigma(rules or ()), *named_rules(python or ()), *(installed_rules() if installed else ())]
+    ours = load_rules()
+    chosen = load_tuning(tuning, datetime.now(UTC).date()) if tuning is not None else Tuning()
+    wanted = {rule.id for rule in (*theirs, *(ours if built_in else ()))}
+    every = chosen.tuned([*theirs, *ours])
+    tried = [rule for rule in every if rule.id in wanted and rule.enabled and not rule.features]
+    if not wanted:
+        raise InputError("no rules to try", hint="give --rules FOLDER, --python MODULE:RULE, --installed or --built-in")
     found = detect_logs(_opened(files), rules=tried)
+    found.alerts = chosen.raised(found.alerts)
     alerts = Counter(alert.analytic for alert in found.alerts)
     events: Counter[str] = Counter()
     for alert in found.alerts:
@@ -184,6 +198,8 @@ def dry_run(
         typer.echo(json.dumps({"events": found.events, "rejected": found.rejected.total(), "rules": counts}, indent=2))
         return
     for item in counts:
+        if built_in and not item["alerts"]:
+            continue
         typer.echo(f"{item['id']}  {item['alerts']} alerts of {item['events']} events  {item['title']}")
     typer.echo(f"{found.events} events read, {found.rejected.total()} records rejected", err=True)
 

@@ -204,7 +204,7 @@ def node_port(event: AuditEvent) -> Match | None:
 
 
 @detection(id="AU-0908", title="Sensitive application on a host port", action="put a sensitive application on a port of a node", severity=Severity.LOW, catalogue=("X_NodePortExposed",),
-           **(_SERVICE | {"resources": POD_CHANGES, "needs": ("request bodies of pods and workloads",)}))  # type: ignore[arg-type]  # fmt: skip
+           **(_SERVICE | {"resources": POD_CHANGES, "mentions": (b"hostPort",), "needs": ("request bodies of pods and workloads",)}))  # type: ignore[arg-type]  # fmt: skip
 def host_port(event: AuditEvent) -> Match | None:
     """A container takes a port of its node that belongs to a database or an administration interface."""
     pod = pod_of(event)

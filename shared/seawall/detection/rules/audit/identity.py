@@ -515,6 +515,7 @@ def node_identity_misused(event: AuditEvent) -> Match | None:
     on=AuditEvent,
     verbs=("create", "update", "patch"),
     resources=("pods", "deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs"),
+    mentions=(b"serviceAccount",),
     catalogue=("Elastic: Suspicious Assignment of Controller Service Account",),
     needs=("request bodies of pods and workloads",),
     benign=("None known: control loops run in the control plane, not in pods.",),
