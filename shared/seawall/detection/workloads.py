@@ -174,7 +174,8 @@ class PodView:
         self.metadata = mapping(template.get("metadata"))
         self.namespace = event.namespace or text(self.metadata.get("namespace"))
         self.name = event.name
-        self._event = event
+        # Not the event itself: it keeps this view, and two that know each other wait for the garbage collector.
+        self._has_user = event.user is not None
 
     @cached_property
     def containers(self) -> list[Container]:
@@ -245,7 +246,7 @@ class PodView:
         return owner or self.name
 
     def _of_replica_set(self, name: str) -> str:
-        return _HASH_SUFFIX.sub("", name) if self.resource == "replicasets" and self._event.user else name
+        return _HASH_SUFFIX.sub("", name) if self.resource == "replicasets" and self._has_user else name
 
     @property
     def images(self) -> list[str]:
