@@ -8,6 +8,7 @@ from datetime import datetime
 
 from seawall.domain.alerts import Alert, Entity, EntityKind, EntityLink
 from seawall.domain.identities import actor_entity, is_anonymous, is_shared
+from seawall.domain.severity import Severity
 from seawall.incidents.joining import entities_of
 from seawall.incidents.phrases import Phrase
 
@@ -144,6 +145,9 @@ def _actions(alerts: Sequence[Alert], phrase: Phrase, most: int) -> list[str]:
         first.setdefault(text, alert)
         worst[text] = max(worst.get(text, 0), alert.severity)
     ranked = sorted(first, key=lambda text: (-worst[text], first[text].first_seen, first[text].id))
+    # What happens all day says nothing beside what should never happen.
+    grave = [text for text in ranked if worst[text] >= Severity.MEDIUM]
+    ranked = grave or ranked
     techniques: set[str] = set()
     leading: list[str] = []
     others: list[str] = []

@@ -188,6 +188,21 @@ def test_a_line_without_end_is_one_reject():
     assert last.rejected == {"too_large": 1}
 
 
+def test_a_log_that_was_truncated_under_its_writer():
+    """It begins with NULs, as many as were there before; a record is behind them, on the same line."""
+    line = json.dumps(audit("create", "pods", ns="shop")).encode()
+    for start in (b"\0" * 5, b"\0" * 70_000 + b"\n", b"\n" * 70_000):
+        found = [len(batch.events) for batch in read_log(io.BytesIO(start + line + b"\n\0\0" + line))]
+        assert sum(found) == 2
+
+
+def test_a_list_is_read_up_to_a_number_of_records(monkeypatch):
+    monkeypatch.setattr("seawall.detection.sources.recognise.MAX_RECORDS", 3)
+    batch = decode(json.dumps({"kind": "EventList", "items": [audit("get", "pods") for _ in range(5)]}).encode())
+    assert len(batch.events) == 3
+    assert batch.rejected == {"too_large": 1}
+
+
 def test_cloud_and_registry_logs():
     trail = {"eventVersion": "1.09", "eventSource": "eks.amazonaws.com", "eventName": "AssociateAccessPolicy", "eventTime": "2026-11-02T09:30:00Z", "eventID": "e1",
              "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::1:user/eve"}, "requestParameters": {"name": "prod"}}  # fmt: skip

@@ -15,6 +15,8 @@ import msgspec
 from seawall.domain.audit_events import Reject
 from seawall.domain.errors import InputError, TooLarge
 
+MAX_RECORDS = 500_000
+"""Records of one list. 64 MiB hold fewer events that say anything; millions of `{}` would cost minutes."""
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """One event. The API server takes requests up to 3 MiB; request and response together stay far below."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024

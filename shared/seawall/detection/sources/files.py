@@ -43,7 +43,7 @@ def read_log(stream: IO[bytes], *, file: str = "", cluster: str = "", platform: 
         unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
         source = cast(IO[bytes], unpacker.stream_reader(source, read_across_frames=True))
     try:
-        start = _fill(source, b"", _SNIFF)
+        start = _begin(source)
         body = cast(IO[bytes], _Prefixed(start, source))
         yield from _lines(body, batch) if is_lines(start) else _document(body, batch)
     except (OSError, EOFError, isal_zlib.error, zstandard.ZstdError) as error:  # type: ignore[misc]
@@ -96,6 +96,8 @@ def _lines(stream: IO[bytes], batch: Batch) -> Iterator[Batch]:
 
 def _line(line: bytes, batch: Batch) -> Iterator[Batch]:
     batch.events.clear()
+    if line[:1] == b"\0":
+        line = line.lstrip(b"\0")
     if line[:3] == b"\xef\xbb\xbf":
         line = line[3:]
     if len(line) > MAX_RECORD_BYTES:
@@ -147,6 +149,14 @@ def _concatenated(data: bytes) -> list[bytes]:
         while at < len(text) and text[at].isspace():
             at += 1
     return found
+
+
+def _begin(stream: IO[bytes]) -> bytes:
+    """Return the first bytes that are not NUL or blank. A log that was truncated under its writer begins with NULs."""
+    while start := _fill(stream, b"", _SNIFF):
+        if kept := start.lstrip(b"\0 \t\r\n"):
+            return kept if len(kept) == len(start) else _fill(stream, kept, _SNIFF)
+    return b""
 
 
 def _fill(stream: IO[bytes], data: bytes, size: int) -> bytes:

@@ -12,6 +12,7 @@ from seawall.detection.sources.batch import (
     BAD_COMPRESSION,
     BOMB,
     MAX_RECORD_BYTES,
+    MAX_RECORDS,
     NOT_JSON,
     TOO_DEEP,
     TOO_LARGE,
@@ -98,7 +99,9 @@ def _each(
     if depth >= MAX_ENVELOPES:
         batch.reject(TOO_DEEP, f"more than {MAX_ENVELOPES} envelopes")
         return
-    for record in records:
+    if len(records) > MAX_RECORDS:
+        batch.reject(TOO_LARGE, f"{len(records)} records in one list, {MAX_RECORDS} are read")
+    for record in records[:MAX_RECORDS]:
         if add is not None:
             add(record)
         else:

@@ -45,7 +45,7 @@ def _is_harmless(event: AuditEvent) -> bool:
     ),
     investigate=("Find the binding named in authorization.k8s.io/reason.", "List what else this address asked for."),
     response="Remove the binding that lets unauthenticated users in, or switch off anonymous authentication.",
-    action="got in without logging in",
+    action="got in without a login",
     confidence="high",
 )
 def anonymous_request_allowed(event: AuditEvent) -> Match | None:

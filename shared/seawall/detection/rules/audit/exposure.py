@@ -237,7 +237,7 @@ def host_port(event: AuditEvent) -> Match | None:
     benign=("Bare-metal clusters that use externalIPs on purpose; MetalLB writing status (left out).",),
     investigate=("Whose address is it? Do pods of the cluster call it?",),
     response="Remove the address; forbid externalIPs by the DenyServiceExternalIPs admission plug-in.",
-    action="took over an address by a Service",
+    action="took over an address with a Service",
 )
 def external_addresses(event: AuditEvent) -> Match | None:
     """CVE-2020-8554: a Service with somebody else's address gets the traffic that the cluster's pods send there."""

@@ -389,7 +389,7 @@ def node_proxy_denied(event: AuditEvent) -> Match | None:
     ),
     investigate=("Whose address is it?", "Which pod's token was it (credential id), and was the pod broken into?"),
     response="Delete the pod or the service account: that ends its token. Rotate what it could read.",
-    action="used a pod's token from outside",
+    action="called from outside the cluster",
 )
 def token_used_outside(event: AuditEvent) -> Match | None:
     """A pod's token belongs in its pod. From a public address that is not the cloud's own, somebody carried it away."""
@@ -436,7 +436,7 @@ def _through_proxy(event: AuditEvent) -> bool:
     ),
     investigate=("Compare the source address with the node's.", "What ran on that node (sensor)?"),
     response="Drain and replace the node, rotate its credentials.",
-    action="misused a node's credential",
+    action="did what kubelets never do",
 )
 def node_identity_misused(event: AuditEvent) -> Match | None:
     """The kubelet's credential does a small, fixed set of things. Anything else, or a client that is no kubelet, is
