@@ -23,10 +23,10 @@ APPS = {
     "azure-sync": ["azure", "defender-sync", "telemetry"],
     "aws": ["aws"],
     "gcp": ["gcp", "telemetry"],
-    "server": ["server", "azure", "aws", "gcp", "reports", "telemetry"],
+    "server": ["server", "azure", "aws", "gcp", "reports", "telemetry", "terraform"],
 }
 """Function app, or the server's image: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
-EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "telemetry", "dev"]
+EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "telemetry", "terraform", "dev"]
 
 
 def main() -> int:

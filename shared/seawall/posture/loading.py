@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from seawall.domain.errors import InputError, NotFound, TooLarge
+from seawall.domain.errors import InputError, MissingExtra, NotFound, TooLarge
 from seawall.posture.clouds import cloud_objects, expand
 from seawall.posture.objects import Note, Obj, mapping, text
+from seawall.posture.terraform.hcl import SUFFIXES as HCL_SUFFIXES
+from seawall.posture.terraform.hcl import configurations
 from seawall.posture.yaml_reader import documents
 
 MAX_FILE_BYTES: Final = 1 << 30
@@ -93,7 +95,7 @@ class Loaded:
 
 
 def load(target: str | os.PathLike[str]) -> Loaded:
-    """Read a file or a folder: manifests, `kubectl get -o json|yaml`, rendered Helm, Terraform plans, cloud answers.
+    """Read a file or a folder: manifests, `kubectl get -o json|yaml`, rendered Helm, Terraform (HCL, plans), cloud answers.
 
     A file that cannot be read becomes a note. Folders are walked in name order without following links.
 
@@ -103,8 +105,13 @@ def load(target: str | os.PathLike[str]) -> Loaded:
     path = Path(target)
     loaded = Loaded()
     if path.is_dir():
+        terraform: list[Path] = []
         for file in _files_below(path, loaded):
-            load_file(file, loaded, source=str(file.relative_to(path)))
+            if file.suffix in HCL_SUFFIXES:
+                terraform.append(file)
+            else:
+                load_file(file, loaded, source=str(file.relative_to(path)))
+        load_terraform(terraform, loaded, root=path)
     elif path.exists():
         load_file(path, loaded, source=str(path), wanted=True)
     else:
@@ -120,12 +127,32 @@ def _files_below(root: Path, loaded: Loaded) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
         for name in sorted(names):
             file = Path(folder, name)
-            if file.suffix.lower() in SUFFIXES:
+            if file.suffix.lower() in SUFFIXES or file.suffix in HCL_SUFFIXES:
                 count += 1
                 if count > MAX_FILES:
                     loaded.notes.append(Note(str(root), f"only the first {MAX_FILES:,} files were read"))
                     return
                 yield file
+
+
+def load_terraform(files: list[Path], loaded: Loaded, *, root: Path) -> None:
+    """Read Terraform configurations in HCL, folder by folder; without python-hcl2 they become one note.
+
+    Source: HCL native syntax specification; Terraform's JSON configuration syntax, into which they are turned.
+    """
+    if not files:
+        return
+    try:
+        found = configurations(files)
+    except MissingExtra as error:
+        loaded.notes.append(Note(str(root), f"{error}: Terraform configurations were left out"))
+        return
+    loaded.files += len(files)
+    base = root.resolve()
+    for path, document in found.documents:
+        resolved = path.resolve()
+        loaded.add(document, str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(path))
+    loaded.notes += found.notes
 
 
 def load_file(path: Path, loaded: Loaded, *, source: str = "", wanted: bool = False) -> None:
@@ -143,8 +170,11 @@ def load_file(path: Path, loaded: Loaded, *, source: str = "", wanted: bool = Fa
         loaded.notes.append(Note(source, f"cannot be read: {error.strerror or error}"))
         return
     before = len(loaded.objects), len(loaded.notes)
-    load_bytes(data, loaded, source, folder=path.parent.name)
-    loaded.files += 1
+    if path.suffix in HCL_SUFFIXES:
+        load_terraform([path], loaded, root=path.parent)
+    else:
+        load_bytes(data, loaded, source, folder=path.parent.name)
+        loaded.files += 1
     if wanted and (len(loaded.objects), len(loaded.notes)) == before:
         loaded.notes.append(Note(source, "holds no object of a kind that Seawall knows"))
 
@@ -328,11 +358,6 @@ def require_objects(loaded: Loaded, target: str) -> None:
         InputError: there is no object, with the first reason.
     """
     if not loaded.objects:
-        if any(Path(target).glob("*.tf")):
-            raise InputError(
-                f"{target} holds Terraform configurations, which are read as a plan",
-                hint="terraform plan -out plan && terraform show -json plan > plan.json",
-            )
         reason = f": {loaded.notes[0].where}: {loaded.notes[0].reason}" if loaded.notes else ""
         raise InputError(
             f"no object found in {target}{reason}",

@@ -14,6 +14,8 @@ _CONVERTERS: Final[dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any
     **aws.CONVERTERS,
     **google.CONVERTERS,
 }
+KINDS: Final = frozenset(_CONVERTERS) | {"aws_ecr_repository_policy", "aws_ecr_lifecycle_policy"}
+"""Types of resources that are read."""
 
 
 def terraform_resources(value: dict[str, Any]) -> Iterator[Resource]:
