@@ -59,7 +59,7 @@ class Case:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     got: str = ""
     narrowed: bool = False
-    """Whether a row of aspects.tsv stands for the catalogue's mapping."""
+    """Whether a row of aspects.tsv (each with its reason) stands for the catalogue's mapping."""
 
     @property
     def key(self) -> str:

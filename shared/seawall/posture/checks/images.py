@@ -40,8 +40,21 @@ def fixed_tag(workload: Workload, world: World) -> Iterator[Finding]:
             )
 
 
-_DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$")
-"""Source: OCI image-spec, descriptor.md, "digests": an algorithm and at least 32 hex digits."""
+_HEX: Final = {"sha384": 96, "sha512": 128, "blake3": 64}
+_DIGEST: Final = re.compile(r"([A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*):([A-Za-z0-9=_-]+)")
+"""Source: OCI image-spec, descriptor.md, "digests"."""
+
+
+def _is_digest(value: str) -> bool:
+    """Whether a reference ends in a digest. A shortened `sha256` pins too: it names one content or cannot be pulled."""
+    found = _DIGEST.fullmatch(value)
+    if found is None:
+        return False
+    algorithm, encoded = found.groups()
+    is_hex = re.fullmatch("[0-9a-fA-F]+", encoded) is not None
+    if algorithm == "sha256":
+        return is_hex
+    return algorithm not in _HEX or (is_hex and len(encoded) == _HEX[algorithm])
 
 
 @check("WL-043", on=Workload, exempt=())
@@ -53,7 +66,7 @@ def digest_pinned(workload: Workload, world: World) -> Iterator[Finding]:
             comes_from(container.image, entry) or container.image.raw.startswith(entry) for entry in exempt
         ):
             continue
-        if not _DIGEST.match(container.image.digest):
+        if not _is_digest(container.image.digest):
             yield in_container(container, "image", container.image.raw, "@sha256:...")
 
 

@@ -12,12 +12,19 @@ from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
 
+_BY_LIMIT = {("requests", "cpu")}
+"""What a limit alone sets."""
+
+
 def _unless_limit_range(kind: str, resource: str) -> Callable[[Workload, World, list[Finding]], list[Finding]]:
     def refine(workload: Workload, world: World, found: list[Finding]) -> list[Finding]:
-        """Defaults of a LimitRange, and for requests the container's own limit, stand in."""
+        """Defaults of a LimitRange, and for a request of processor time the container's own limit, stand in.
+
+        The API server copies a limit of memory too, but then the pod reserves its peak: the catalogue wants it said.
+        """
         if not found or (kind, resource) in world.limit_ranges.get(workload.namespace, {}):
             return []
-        if kind == "requests":
+        if (kind, resource) in _BY_LIMIT:
             limited = {
                 item.name for item in workload.containers if dig(item.body, f"resources.limits.{resource}") is not None
             }
@@ -64,7 +71,7 @@ TABLE = (
                 ),
             ),
             refine=_unless_limit_range(kind, resource),
-            cel=_set_in(resource, ("requests", "limits") if kind == "requests" else ("limits",)),
+            cel=_set_in(resource, (kind, "limits") if (kind, resource) in _BY_LIMIT else (kind,)),
         )
         for name, kind, resource in (
             ("WL-035", "limits", "cpu"),
