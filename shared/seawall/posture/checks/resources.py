@@ -11,7 +11,6 @@ from seawall.posture.objects import dig, mapping, mappings, text
 from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
-
 _BY_LIMIT = {("requests", "cpu")}
 """What a limit alone sets."""
 
