@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of every parser of images: `make fuzz [ARGS="--seconds 60 --target tar"]`.
+"""Coverage-guided fuzzing of every parser of images, advisories and documents about them: `make fuzz [ARGS="--seconds 60 --target tar"]`.
 
 Any bytes must give values, gaps or a `SeawallError`: another exception, a hang or a memory explosion is a finding, which
 libFuzzer leaves as a `crash-*` or `timeout-*` file in the current folder.
@@ -55,14 +55,65 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     for item in collect("seawall.packages.analyzers", Analyzer):
         path = paths.get(item.id) or (item.reads[0].replace("**/", "a/").replace("*", "x") if item.reads else "bin/x")
         found[item.id] = lambda content, item=item, path=path: [None for _ in item(ImageFile(path, content))]
-    return found
+    return found | _of_vulnerabilities()
+
+
+def _of_vulnerabilities() -> dict[str, Callable[[bytes], object]]:
+    import tempfile
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from seawall.adapters.osv.reading import read_source
+    from seawall.formats import attestation, dsse, policy, vex
+    from seawall.vulnerability import purl_match, versions
+    from seawall.vulnerability.advisory_build import Builder
+    from seawall.vulnerability.advisory_file import AdvisoryFile
+    from seawall.vulnerability.cvss import score
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    folder = Path(tempfile.mkdtemp())
+
+    def source(content: bytes) -> None:
+        (folder / "source").write_bytes(content)
+        builder = Builder()
+        read_source(folder / "source", builder)
+        AdvisoryFile(builder.finish(built_at=now)).verify()
+
+    def advisory_file(content: bytes) -> None:
+        file = AdvisoryFile(content)
+        for block in file.packages():
+            for entry in block.entries():
+                file.advisory(entry.advisory)
+        file.content_hashes()
+        file.named("CVE-2026-1")
+
+    def order(name: str) -> Callable[[bytes], object]:
+        def compare(content: bytes) -> None:
+            a, _, b = content.decode("utf-8", "replace").partition("\n")
+            assert versions.compare(name, a, b) == -versions.compare(name, b, a)
+
+        return compare
+
+    orders = {order: name for name, order in versions.ORDERS.items()}
+    return {
+        "advisory-source": source,
+        "advisory-file": advisory_file,
+        "attestation": attestation.read,
+        "cvss": lambda content: score(content.decode("utf-8", "replace")),
+        "dsse": dsse.parse,
+        "policy": lambda content: policy.read(content.decode("utf-8", "replace")),
+        "purl": lambda content: purl_match.parts(content.decode("utf-8", "replace")),
+        "vex": vex.read,
+    } | {f"versions-{name}": order(name) for name in orders.values()}
 
 
 def fuzz(name: str, seconds: int) -> None:
     """Fuzz one target in this process; never returns."""
     import atheris
 
-    with atheris.instrument_imports(include=["seawall.oci", "seawall.packages"]):
+    with atheris.instrument_imports(
+        include=["seawall.oci", "seawall.packages", "seawall.vulnerability", "seawall.formats"]
+    ):
         function = targets()[name]
     from seawall.domain.errors import SeawallError
 
