@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
+import yaml
 from seawall.detection.allowances import built_in_allowances, read_allowances
 from seawall.detection.networks import Networks, provider_networks
 from seawall.domain.errors import ConfigError
@@ -36,6 +39,13 @@ def test_an_agent_is_an_exact_repository(name):
     document = {"distribution": "x", "versions": "1", "agents": [{"repositories": [name], "why": "y", "source": "z"}]}
     with pytest.raises(ConfigError, match="exact"):
         read_allowances("x.yaml", document, {}, {}, {})
+
+
+def test_every_built_in_entry_says_where_it_can_be_checked():
+    for entry in files("seawall.detection").joinpath("allow").iterdir():
+        document = yaml.safe_load(entry.read_text("utf-8"))
+        for item in [*document.get("identities", ()), *document.get("agents", ())]:
+            assert item.get("source"), (entry.name, item.get("users") or item.get("repositories"))
 
 
 def test_names_match_whole():
