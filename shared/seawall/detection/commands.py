@@ -145,6 +145,11 @@ def looks_around(line: str) -> bool:
     return len({found.group(1) for found in _RECON.finditer(line)}) >= 4
 
 
+def ends_of(command: str) -> str:
+    """Return a command whole, or of a very long one both ends: padding must not hide what follows it."""
+    return command if len(command) <= MAX_COMMAND else f"{command[:2048]}\n{command[-2048:]}"
+
+
 def base_name(command: list[str]) -> str:
     """Return the program of a command without its folder."""
     return command[0].rpartition("/")[2] if command else ""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from seawall.app.detect import detect
-from seawall.detection.rules.audit import discovery, execution, exposure, secrets, workload_content
+from seawall.detection import commands
+from seawall.detection.rules import audit as audit_rules
 from seawall.detection.sources.recognise import decode
 from seawall.domain.severity import Severity
 
@@ -194,12 +197,21 @@ def gaps(parsed: Any) -> int:
     return found
 
 
-PATTERNS = [
-    pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
-    for module in (discovery, execution, exposure, secrets, workload_content)
-    for name, value in vars(module).items()
-    if isinstance(value, re.Pattern)
+def patterns_in(value: Any) -> list[re.Pattern[str]]:
+    if isinstance(value, re.Pattern):
+        return [value]
+    return [found for item in value for found in patterns_in(item)] if isinstance(value, tuple) else []
+
+
+MODULES = [commands] + [
+    import_module(f"{audit_rules.__name__}.{found.name}") for found in iter_modules(audit_rules.__path__)
 ]
+PATTERNS = {
+    pattern.pattern: pytest.param(pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}.{number}")
+    for module in MODULES
+    for name, value in vars(module).items()
+    for number, pattern in enumerate(patterns_in(value))
+}.values()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

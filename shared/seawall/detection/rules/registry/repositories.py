@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.rules.audit.workload_content import mining_name
+from seawall.detection.rules.audit.images import mining_name
 from seawall.detection.workloads import all_texts, at, items, mapping, text, texts
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import CloudActivity, RegistryEvent
