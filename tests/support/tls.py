@@ -77,9 +77,10 @@ def _running(answers: Answers, context: ssl.SSLContext | None, ca_file: Path) ->
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-        do_GET = do_POST = answer
+        do_GET = do_HEAD = do_POST = do_PUT = answer
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from seawall.domain.errors import ConfigError, MissingExtra, NotFound, Unavailable
+from seawall.domain.errors import ConfigError, Denied, MissingExtra, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from seawall.settings import Settings
@@ -30,13 +32,13 @@ class Blobs(Protocol):
     """Objects by name; names are relative, with `/`."""
 
     def get(self, name: str) -> bytes:
-        """Return the object. Raises: NotFound, Unavailable."""
+        """Return the object. Raises: NotFound, Denied, Unavailable."""
 
     def put(self, name: str, content: bytes) -> None:
-        """Write the object, whole or not at all. Raises: Unavailable."""
+        """Write the object, whole or not at all. Raises: Denied, Unavailable."""
 
     def version(self, name: str) -> str:
-        """Return a text that changes with the object; empty when there is none."""
+        """Return a text that changes with the object; empty when there is none. Raises: Denied, Unavailable."""
 
 
 class FolderBlobs:
@@ -75,42 +77,50 @@ class FolderBlobs:
         return f"{state.st_mtime_ns}-{state.st_size}"
 
 
+@contextmanager
+def azure_translated(what: str, permission: str) -> Iterator[None]:
+    """Raise what Azure Storage says about `what` as a `SeawallError`; a refusal names the permission."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+
+    try:
+        yield
+    except ResourceNotFoundError as error:
+        raise NotFound(f"no {what}") from error
+    except AzureError as error:
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        if isinstance(error, ClientAuthenticationError) or status in (401, 403):
+            raise Denied(f"{what}: refused", hint=f"needs {permission}") from error
+        raise Unavailable(what, hint=str(error).splitlines()[0]) from error
+
+
 class AzureBlobs:
     """A container of Azure Blob Storage."""
+
+    _RIGHTS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
 
     def __init__(self, container: Any, prefix: str) -> None:
         self._container, self._prefix = container, prefix
 
     def get(self, name: str) -> bytes:
         """See the port."""
-        from azure.core.exceptions import AzureError, ResourceNotFoundError
-
-        try:
+        with azure_translated(f"blob {name}", self._RIGHTS + "read"):
             return bytes(self._container.download_blob(self._prefix + name).readall())
-        except ResourceNotFoundError as error:
-            raise NotFound(f"no blob {name}") from error
-        except AzureError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
 
     def put(self, name: str, content: bytes) -> None:
         """See the port."""
-        from azure.core.exceptions import AzureError
-
         try:
-            self._container.upload_blob(self._prefix + name, content, overwrite=True)
-        except AzureError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
+            with azure_translated(f"blob {name}", self._RIGHTS + "write"):
+                self._container.upload_blob(self._prefix + name, content, overwrite=True)
+        except NotFound as error:
+            raise Unavailable(f"blob {name}: there is no such container") from error
 
     def version(self, name: str) -> str:
         """See the port."""
-        from azure.core.exceptions import AzureError, ResourceNotFoundError
-
         try:
-            return str(self._container.get_blob_client(self._prefix + name).get_blob_properties().etag)
-        except ResourceNotFoundError:
+            with azure_translated(f"blob {name}", self._RIGHTS + "read"):
+                return str(self._container.get_blob_client(self._prefix + name).get_blob_properties().etag)
+        except NotFound:
             return ""
-        except AzureError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
 
 
 class S3Blobs:
@@ -132,8 +142,11 @@ class S3Blobs:
         """See the port."""
         from seawall.adapters.aws.session import translated
 
-        with translated("s3:PutObject", Unavailable):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
+        try:
+            with translated("s3:PutObject", Unavailable):
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
+        except NotFound as error:
+            raise Unavailable(f"blob {name}: there is no such bucket") from error
 
     def version(self, name: str) -> str:
         """See the port."""
@@ -146,6 +159,24 @@ class S3Blobs:
             return ""
 
 
+@contextmanager
+def _google_translated(what: str, permission: str) -> Iterator[None]:
+    """The same of Google Cloud Storage."""
+    from google.api_core.exceptions import Forbidden, GoogleAPIError, Unauthorized
+    from google.api_core.exceptions import NotFound as Missing
+    from google.auth.exceptions import GoogleAuthError
+    from requests import RequestException
+
+    try:
+        yield
+    except Missing as error:
+        raise NotFound(f"no {what}") from error
+    except (Forbidden, Unauthorized) as error:
+        raise Denied(f"{what}: refused", hint=f"needs {permission}") from error
+    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        raise Unavailable(what, hint=str(error).partition("\n")[0]) from error
+
+
 class GoogleBlobs:
     """A bucket of Google Cloud Storage."""
 
@@ -154,33 +185,21 @@ class GoogleBlobs:
 
     def get(self, name: str) -> bytes:
         """See the port."""
-        from google.api_core.exceptions import GoogleAPIError
-        from google.api_core.exceptions import NotFound as Missing
-
-        try:
+        with _google_translated(f"blob {name}", "storage.objects.get"):
             return bytes(self._bucket.blob(self._prefix + name).download_as_bytes())
-        except Missing as error:
-            raise NotFound(f"no blob {name}") from error
-        except GoogleAPIError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
 
     def put(self, name: str, content: bytes) -> None:
         """See the port."""
-        from google.api_core.exceptions import GoogleAPIError
-
         try:
-            self._bucket.blob(self._prefix + name).upload_from_string(content)
-        except GoogleAPIError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
+            with _google_translated(f"blob {name}", "storage.objects.create and storage.objects.delete"):
+                self._bucket.blob(self._prefix + name).upload_from_string(content)
+        except NotFound as error:
+            raise Unavailable(f"blob {name}: there is no such bucket") from error
 
     def version(self, name: str) -> str:
         """See the port."""
-        from google.api_core.exceptions import GoogleAPIError
-
-        try:
+        with _google_translated(f"blob {name}", "storage.objects.get"):
             blob = self._bucket.get_blob(self._prefix + name)
-        except GoogleAPIError as error:
-            raise Unavailable(f"blob {name}", hint=str(error).splitlines()[0]) from error
         return str(blob.generation) if blob else ""
 
 

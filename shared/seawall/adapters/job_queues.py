@@ -11,9 +11,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seawall.adapters.blobs import Blobs, open_blobs
+from seawall.adapters.blobs import Blobs, azure_translated, open_blobs
 from seawall.adapters.tracing import stamped
-from seawall.domain.errors import MalformedEvent, MissingExtra, Unavailable
+from seawall.domain.errors import Denied, MalformedEvent, MissingExtra, Unavailable
 from seawall.formats.cloudevents import (
     ALERTS_RAISED,
     AUDIT_RECEIVED,
@@ -94,12 +94,9 @@ class StorageQueues:
 
     def send(self, name: str, message: bytes, *, group: str, key: str) -> None:  # noqa: ARG002 - no order here
         """See the service."""
-        from azure.core.exceptions import AzureError
-
-        try:
+        right = "Microsoft.Storage/storageAccounts/queueServices/queues/messages/add/action"
+        with azure_translated(f"queue {self._settings.prefix}{name}", right):
             self._client(name).send_message(base64.b64encode(message).decode())
-        except AzureError as error:
-            raise Unavailable(f"queue {name} does not take messages", hint=str(error).splitlines()[0]) from error
 
     def _client(self, name: str) -> Any:
         if name not in self._clients:
@@ -153,7 +150,7 @@ class PubSubQueues:
 
     def send(self, name: str, message: bytes, *, group: str, key: str) -> None:  # noqa: ARG002 - its events have ids
         """See the service."""
-        from google.api_core.exceptions import GoogleAPIError
+        from google.api_core.exceptions import Forbidden, GoogleAPIError, Unauthorized
 
         topic = f"{self._settings.endpoint.rstrip('/')}/topics/{self._settings.prefix}{name}"
         order = {"ordering_key": _token(group)} if name == "correlate" else {}
@@ -162,6 +159,8 @@ class PubSubQueues:
         except (GoogleAPIError, TimeoutError) as error:
             if order:
                 self._publisher.resume_publish(topic, order["ordering_key"])
+            if isinstance(error, Forbidden | Unauthorized):
+                raise Denied(f"topic {topic}: refused", hint="needs pubsub.topics.publish") from error
             raise Unavailable(f"topic {topic} does not take messages", hint=str(error)) from error
 
 
