@@ -24,7 +24,7 @@ UNUSED = (
     "pygments", "rich", "typer", "shellingham", "markdown_it", "mdurl", "sqlalchemy/testing", "sqlalchemy/dialects/mssql",
     "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle", "alembic/testing", "alembic/templates", "boto3/examples",
     "zstandard/_cffi*", "zstandard/backend_cffi*", "cffi", "pycparser", "boto3/data",
-    "azure/eventhub/aio", "azure/identity/aio", "pydantic/v1", "seawall_sensor", "fastapi_offline/static/redoc*", "pydantic/mypy*", "azure/eventhub/_pyamqp/aio", "sqlalchemy/ext/asyncio", "sqlalchemy/ext/mypy", "numpy",
+    "azure/eventhub/aio", "azure/identity/aio", "pydantic/v1", "ruamel", "seawall_sensor", "fastapi_offline/static/redoc*", "pydantic/mypy*", "azure/eventhub/_pyamqp/aio", "sqlalchemy/ext/asyncio", "sqlalchemy/ext/mypy", "numpy",
 )  # fmt: skip
 """Of the command line, of development, of databases that we do not speak; no trigger imports them."""
 BOTOCORE_SERVICES = (

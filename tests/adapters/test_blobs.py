@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,11 @@ def refused_by_aws(monkeypatch: pytest.MonkeyPatch, status: int) -> Iterator[Blo
 )
 def test_a_missing_permission_is_named(monkeypatch: pytest.MonkeyPatch, cloud: Any, read: str, write: str) -> None:
     for blobs in cloud(monkeypatch, 403):
-        for call, permission in ((lambda: blobs.get("a"), read), (lambda: blobs.version("a"), read), (lambda: blobs.put("a", b""), write)):  # fmt: skip
+        for call, permission in (
+            (partial(blobs.get, "a"), read),
+            (partial(blobs.version, "a"), read),
+            (partial(blobs.put, "a", b""), write),
+        ):
             with pytest.raises(Denied, match=permission):
                 call()
 

@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import external_account
 from google.auth.compute_engine import _metadata
 from seawall.adapters.aws import session
 from seawall.adapters.azure.http import azure_http
 from seawall.adapters.azure.identity import FEDERATION_AUDIENCE, azure_credential
+from seawall.adapters.gcp import identity as google_identity
 from seawall.bootstrap import bootstrap
-from seawall.domain.errors import ConfigError, Denied, MissingSetting
+from seawall.domain.errors import ConfigError, Denied, MissingSetting, Unavailable
 from seawall.settings import AwsSettings, AzureSettings, Settings, load_settings
 
 from tests.support.azure_api import AzureApi
@@ -185,3 +187,87 @@ def test_an_identity_of_azure_becomes_a_role_of_aws(
 def test_a_role_without_an_audience_stops_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"aws \(SEAWALL_AWS\): role_arn needs audience"):
         load_settings(data_dir=tmp_path, aws={"role_arn": ROLE})
+
+
+POOL = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/seawall/providers/other"
+SPOKE = "seawall@acme.iam.gserviceaccount.com"
+
+
+class GoogleSts:
+    """Google's token exchange and the impersonation behind it, for one trusted subject; Azure's metadata server beside them."""
+
+    def __init__(self, trusts: Callable[[str], bool]) -> None:
+        self._trusts = trusts
+
+    def __call__(self, request: Request) -> Answer:
+        path = urlsplit(request.path).path
+        if path == "/metadata/identity/oauth2/token":
+            assert request.headers["metadata"] == "True"
+            return answer({"access_token": token_of(f"https://sts.windows.net/{TENANT}/", CLIENT, "api://seawall-gcp")})
+        if path == "/v1/projects/1":  # google-auth asks for the name of the pool's project, and does without
+            return 403, {}, b"{}"
+        if path == "/v1/token":
+            form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+            assert form["audience"] == POOL
+            if not self._trusts(form["subject_token"]):
+                return 400, {}, b'{"error": "invalid_grant", "error_description": "The subject is not trusted."}'
+            return answer(
+                {"access_token": "federated", "expires_in": 3600, "token_type": "Bearer", "issued_token_type": "x"}
+            )
+        assert path == f"/v1/projects/-/serviceAccounts/{SPOKE}:generateAccessToken"
+        assert request.headers["authorization"] == "Bearer federated"
+        until = datetime.now(UTC) + timedelta(hours=1)
+        return answer({"accessToken": "of the service account", "expireTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"})
+
+
+def azure_subject(token: str) -> bool:
+    claims = jwt.decode(token, KEY.public_key(), algorithms=["RS256"], audience="api://seawall-gcp")
+    return (claims["iss"], claims["sub"]) == (f"https://sts.windows.net/{TENANT}/", CLIENT)
+
+
+def aws_subject(token: str) -> bool:
+    """A signed `GetCallerIdentity` that Google would send on, for this pool and no other."""
+    call = json.loads(unquote(token))
+    headers = {item["key"].lower(): item["value"] for item in call["headers"]}
+    assert call["url"].startswith("https://sts.eu-west-1.amazonaws.com")
+    assert headers["x-goog-cloud-target-resource"] == POOL
+    return "Credential=AKIDOFTHEROLE/" in headers["authorization"]
+
+
+def google_file(kind: str, url: str) -> dict[str, Any]:
+    """A credential configuration as `gcloud iam workload-identity-pools create-cred-config` writes it."""
+    if kind == "azure":
+        source = {"url": f"{url}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api://seawall-gcp", "headers": {"Metadata": "True"}, "format": {"type": "json", "subject_token_field_name": "access_token"}}  # fmt: skip
+        token = "urn:ietf:params:oauth:token-type:jwt"
+    else:
+        verified = "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"
+        source = {"environment_id": "aws1", "regional_cred_verification_url": verified}
+        token = "urn:ietf:params:aws:token-type:aws4_request"
+    return {
+        "type": "external_account", "audience": POOL, "subject_token_type": token, "token_url": f"{url}/v1/token",
+        "service_account_impersonation_url": f"{url}/v1/projects/-/serviceAccounts/{SPOKE}:generateAccessToken",
+        "credential_source": source,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "trusts"), [("azure", azure_subject), ("aws", aws_subject)])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_identity_of_another_cloud_becomes_a_service_account_of_google(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, trusts: Callable[[str], bool], known: bool
+) -> None:
+    with http_service(GoogleSts(lambda token: trusts(token) and known)) as service:
+        path, url = tmp_path / "credentials.json", f"http://127.0.0.1:{service.port}"
+        path.write_text(json.dumps(google_file(kind, url)))
+        monkeypatch.setattr(external_account, "_CLOUD_RESOURCE_MANAGER", f"{url}/v1/projects/")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+        for name, value in {"AWS_ACCESS_KEY_ID": "AKIDOFTHEROLE", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "AWS_REGION": "eu-west-1"}.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        google_identity._credentials.cache_clear()
+        try:
+            if known:
+                assert google_identity.access_token() == "of the service account"
+            else:
+                with pytest.raises(Unavailable, match="The subject is not trusted"):
+                    google_identity.access_token()
+        finally:
+            google_identity._credentials.cache_clear()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from seawall.settings import Settings
 from demo import sensor as recorded
 from demo import story
 from tests.support.hosts import Audit, Aws, Azure, Google, Input, Push, Sensor, Serve, rows
-from tests.support.registry import running_registry
+from tests.support.registry import Throttled, running_registry, throttled
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = ROOT / "demo/fixtures/image"
@@ -38,6 +39,8 @@ class Prepared:
     base: Path
     settings: dict[str, Any]
     inputs: dict[str, list[Input]]
+    front: Throttled
+    """The registry as the pushes name it."""
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +57,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
         image = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{LAYOUT}:shop/api:1.4.2"]
         subprocess.run([*image, f"docker://{registry.host}/shop/api:1"], check=True)
         digest = json.loads((LAYOUT / "index.json").read_text())["manifests"][0]["digest"]
-        settings = {"advisories": str(target), "registries": {registry.host: {"plain_http": True}}}
-        yield Prepared(base, settings, scenarios(registry.host, digest, batch))
+        with throttled(registry.host) as front:
+            settings = {"advisories": str(target), "registries": {front.host: {"plain_http": True}}}
+            yield Prepared(base, settings, scenarios(front.host, digest, batch), front)
 
 
 def sensor_batch(base: Path) -> bytes:
@@ -143,3 +147,30 @@ def test_the_rows_are_those_of_serve(
         assert found["finding"]
         assert found["sensor"]
         assert wanted == expected("once"), "the same inputs again change nothing"
+
+
+@pytest.mark.real("registry")
+@pytest.mark.real("skopeo")
+@pytest.mark.real("azure-functions")
+@pytest.mark.real("lambda")
+@pytest.mark.parametrize("host", [*HOSTS, "serve"])
+def test_lost_leases_and_a_throttled_registry_change_nothing(
+    prepared: Prepared, expected: Callable[[str], dict[str, list[Any]]], tmp_path: Path, host: str
+) -> None:
+    """Two workers have the same event at the same time, and the registry refuses each its first call.
+
+    So it is when a worker lost its partition (Event Hubs), its message's visibility (SQS, storage queues) or its deadline
+    (Pub/Sub): it goes on while the event is with another already.
+    """
+    wanted = expected("once")
+    prepared.front.refuse, prepared.front.refused = 2, 0
+    made = Serve() if host == "serve" else HOSTS[host]()
+    with made.running(tmp_path, prepared.base, prepared.settings) as first, first.other() as second:
+        for given in prepared.inputs["once"]:
+            with ThreadPoolExecutor(2) as pool:
+                for sent in [pool.submit(worker.send, given) for worker in (first, second)]:
+                    sent.result()
+    assert prepared.front.refused == 2, "the trigger brought the push again"
+    found = rows(tmp_path / "data")
+    assert found["poison"] == []
+    assert found == {table: wanted[table] for table in found}

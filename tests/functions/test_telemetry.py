@@ -48,7 +48,7 @@ def test_spans_of_a_lambda_function(tmp_path: Path) -> None:
         with LambdaProcess(FUNCTIONS / "aws", "handlers.run_job", env=env) as function:
             record = {"messageId": "1", "receiptHandle": "r", "body": event().decode(), "attributes": {}}
             assert function.invoke({"Records": [record]}).body == {"batchItemFailures": []}
-            assert (AUDIT_RECEIVED, TRACE, "seawall-aws") in spans(receiver), "sent before the function can be frozen"
+            assert (AUDIT_RECEIVED, TRACE, "seawall-test") in spans(receiver), "sent before the function can be frozen"
 
 
 def test_spans_of_a_cloud_run_function(tmp_path: Path) -> None:
@@ -57,7 +57,21 @@ def test_spans_of_a_cloud_run_function(tmp_path: Path) -> None:
         more = {name: value for name, value in env.items() if name.startswith(("OTEL", "K_"))}
         with framework("run_job", Path(env["SEAWALL_CONFIG"]), **more) as port:
             assert post(port, event()) < 300
-            assert (AUDIT_RECEIVED, TRACE, "seawall-aws") in spans(receiver)
+            assert (AUDIT_RECEIVED, TRACE, "seawall-test") in spans(receiver)
+
+
+@pytest.mark.real("azure-functions")
+def test_spans_of_an_azure_function(tmp_path: Path) -> None:
+    """A message of the job queue goes on in the trace that its event brought, whatever trace the host began for it."""
+    from tests.support.functions_host import FunctionsProcess, queue  # needs Python 3.13
+
+    with http_service(answers) as receiver:
+        env = environment(tmp_path, receiver)
+        more = {name: value for name, value in env.items() if name.startswith(("OTEL", "SEAWALL"))}
+        with FunctionsProcess(FUNCTIONS / "azure", more) as process:
+            result = process.call("audit_again", queue(event().decode()))
+            assert result.ok, result.traceback
+        assert (AUDIT_RECEIVED, TRACE, "seawall-test") in spans(receiver)
 
 
 def test_a_receiver_that_is_down_costs_no_event(tmp_path: Path) -> None:
@@ -73,6 +87,6 @@ def environment(folder: Path, receiver: Service, **more: str) -> dict[str, Any]:
     return clean_environment(
         SEAWALL_CONFIG=str(config),
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{receiver.port}",
-        OTEL_SERVICE_NAME="seawall-aws",
+        OTEL_SERVICE_NAME="seawall-test",
         **more,
     )

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tests.support.ports import free_port
+from tests.support.tls import Answer, Request, http_service
 
 USER, PASSWORD = "scanner", "correct horse"
 # bcrypt of the password, cost 5, as docker-registry demands
@@ -71,3 +74,32 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise RuntimeError(f"docker-registry did not start: {log.read_text()[-2000:]}")
+
+
+@dataclass
+class Throttled:
+    """A registry behind a front that answers 429 as often as `refuse` says, then lets everything through."""
+
+    host: str = ""
+    refuse: int = 0
+    refused: int = 0
+
+
+@contextmanager
+def throttled(behind: str) -> Iterator[Throttled]:
+    """Yield a front of the registry at `behind`; it asks for more patience than one call has."""
+    front = Throttled()
+
+    def answer(request: Request) -> Answer:
+        if front.refuse:
+            front.refuse -= 1
+            front.refused += 1
+            return 429, {"Retry-After": "3600"}, b'{"errors": [{"code": "TOOMANYREQUESTS"}]}'
+        kept = {name: value for name, value in request.headers.items() if name in ("accept", "content-type")}
+        found = httpx.request(request.method, f"http://{behind}{request.path}", headers=kept, content=request.body)
+        named = ("content-type", "docker-content-digest", "location")
+        return found.status_code, {name: found.headers[name] for name in named if name in found.headers}, found.content
+
+    with http_service(answer) as service:
+        front.host = f"127.0.0.1:{service.port}"
+        yield front
