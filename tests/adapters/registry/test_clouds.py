@@ -3,15 +3,17 @@
 import base64
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from seawall.adapters.images.opening import open_registry
-from seawall.adapters.registry.clouds import ACR, ECR, GAR, CloudCredentials
+from seawall.adapters.registry.client import HttpRegistry
+from seawall.adapters.registry.clouds import CloudCredentials
 from seawall.adapters.registry.credentials import Credential
+from seawall.adapters.registry.hosts import ACR, ECR, GAR
 from seawall.adapters.registry.transport import HostSettings
 from seawall.domain.errors import ConfigError, Denied, Unavailable
 from seawall.domain.images import ImageReference
@@ -133,6 +135,45 @@ def test_ecr_that_does_not_answer_is_not_a_refusal(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(Unavailable, match="GetAuthorizationToken"):
         CloudCredentials()("123456789012.dkr.ecr.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("ServerException", 500)])
+def test_ecr_that_is_busy_is_not_a_refusal(stack, monkeypatch, code, status):
+    answer = (status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps({"__type": code}).encode())
+    service = stack.enter_context(http_service(lambda _request: answer))
+    url = f"http://127.0.0.1:{service.port}"
+    for name, value in {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_MAX_ATTEMPTS": "1"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unavailable, match="GetAuthorizationToken"):
+        CloudCredentials()("123456789012.dkr.ecr.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    ("host", "reading", "writing"),
+    [
+        (ACR_HOST, "Microsoft.ContainerRegistry/registries/pull/read", "Microsoft.ContainerRegistry/registries/push/write"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr:BatchGetImage", "ecr:PutImage"),
+        ("europe-docker.pkg.dev", "artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.uploadArtifacts"),
+    ],
+)  # fmt: skip
+def test_a_refused_call_names_the_permission(stack, tmp_path, host, reading, writing):
+    """The identity is known and may not: the registry answers 403."""
+    refusal = b'{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}'
+
+    def answer(request: Request):
+        return (404, {}, b"") if request.method == "HEAD" and "/blobs/" in request.path else (403, {}, refusal)
+
+    service = stack.enter_context(https_service(answer, tmp_path, host))
+    proxy, _asked = stack.enter_context(proxy_to(service.port))
+    settings = HostSettings(ca_file=service.ca_file, proxy=proxy)
+    registry = stack.enter_context(closing(HttpRegistry(lambda _host: None, {host: settings})))
+    reference = ImageReference(host, "shop/api", tag="1")
+    with pytest.raises(Denied, match=reading):
+        registry.resolve(reference)
+    with pytest.raises(Denied, match=writing):
+        registry.push_blob(reference, b"x")
+    with pytest.raises(Denied, match=writing):
+        registry.push_manifest(reference, MANIFEST, "application/vnd.oci.image.manifest.v1+json")
 
 
 def test_ecr_is_asked_again_before_its_token_expires(aws_environment):

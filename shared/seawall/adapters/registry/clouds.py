@@ -9,7 +9,6 @@ Registry "Authentication methods" (user oauth2accesstoken).
 from __future__ import annotations
 
 import base64
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,12 +17,9 @@ from typing import Any
 import httpx
 
 from seawall.adapters.registry.credentials import Credential
+from seawall.adapters.registry.hosts import ACR, ECR, GAR
 from seawall.adapters.registry.transport import HostSettings, http_client
 from seawall.domain.errors import Denied, MissingExtra, Unavailable
-
-ACR = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]+)*\.azurecr\.(?:io|cn|us|de)")
-ECR = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
-GAR = re.compile(r"(?:[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io)")
 
 
 class CloudCredentials:
@@ -106,6 +102,9 @@ def _ecr(host: str, _settings: HostSettings) -> tuple[Credential, float]:
     except (NoConnection, HTTPClientError) as error:
         raise Unavailable(f"ecr:GetAuthorizationToken for {host}: {error}") from error
     except (BotoCoreError, ClientError) as error:
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0) if isinstance(error, ClientError) else 0
+        if status == 429 or status >= 500 or "Throttl" in str(error):
+            raise Unavailable(f"ecr:GetAuthorizationToken for {host}: {error}") from error
         raise Denied(f"ecr:GetAuthorizationToken for {host}: {error}", hint="allow it to this role") from error
     data = answer["authorizationData"][0]
     username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from seawall.adapters.registry.credentials import ANONYMOUS, Credential, CredentialSource
+from seawall.adapters.registry.hosts import how_to_be_let_in
 from seawall.domain.errors import ConfigError, Denied, InputError, NotFound, SeawallError, Unavailable
 
 ATTEMPTS = 5
@@ -187,12 +188,12 @@ class Transport:
             return
         if kind.lower() == "basic":
             if not credential.username:
-                raise Denied(f"{self.host} wants a user name and password", hint=_how(self.host))
+                raise Denied(f"{self.host} wants a user name and password", hint=how_to_be_let_in(self.host))
             pair = base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
             self._keep("", f"Basic {pair}", 3600)
             return
         if kind.lower() != "bearer":
-            raise Denied(f"{self.host} answered 401 with no challenge that we know", hint=_how(self.host))
+            raise Denied(f"{self.host} answered 401 with no challenge that we know", hint=how_to_be_let_in(self.host))
         words = {key.lower(): value for key, value in _CHALLENGE.findall(rest)}
         self._keep(scope, *self._fetch_token(words, credential, scope))
 
@@ -226,7 +227,10 @@ class Transport:
         except httpx.TransportError as error:
             raise Unavailable(f"token service {parts.netloc} does not answer ({_reason(error)})") from error
         if answer.status_code in (400, 401, 403, 404):
-            raise Denied(f"{parts.netloc} refused a token for {wanted or self.host}", hint=_how(self.host))
+            raise Denied(
+                f"{parts.netloc} refused a token for {wanted or self.host}",
+                hint=how_to_be_let_in(self.host, writes="push" in wanted.rpartition(":")[2]),
+            )
         if answer.status_code != 200:
             raise Unavailable(f"token service {parts.netloc} answered {answer.status_code}")
         try:
@@ -245,7 +249,10 @@ class Transport:
         if status == 404:
             return NotFound(f"{self.host}: {what}: not found{detail}")
         if status in (401, 403):
-            return Denied(f"{self.host}: {what}: {status}{detail}", hint=_how(self.host))
+            return Denied(
+                f"{self.host}: {what}: {status}{detail}",
+                hint=how_to_be_let_in(self.host, writes=answer.request.method not in ("GET", "HEAD")),
+            )
         if status in _RETRY_STATUS:
             return Unavailable(
                 f"{self.host}: {what}: {status}{detail}",
@@ -304,10 +311,6 @@ def _is_certificate(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _how(host: str) -> str:
-    return f"log in with docker, or set registries.{host}.username and .password"
 
 
 def _detail(answer: httpx.Response) -> str:
