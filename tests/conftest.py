@@ -98,8 +98,6 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
 }
 """Name of a real part: (is it here, how to get it). `SEAWALL_REQUIRE` is a comma list of these names."""
 
-_missing: dict[str, str] = {}
-
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     required = {part for part in os.environ.get("SEAWALL_REQUIRE", "").split(",") if part}
@@ -112,15 +110,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             continue
         if name in required:
             pytest.fail(f"SEAWALL_REQUIRE names {name!r}, which is missing: {how}")
-        _missing[name] = how
         pytest.skip(f"{name} is missing: {how}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _missing:
+    reasons = {
+        report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)
+    }
+    missing = sorted(reason.removeprefix("Skipped: ") for reason in reasons if " is missing: " in reason)
+    if missing:
         terminalreporter.section("real parts that were missing")
-        for name, how in sorted(_missing.items()):
-            terminalreporter.line(f"{name}: {how}")
+        for reason in missing:
+            terminalreporter.line(reason)
 
 
 @pytest.fixture

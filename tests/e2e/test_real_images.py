@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -91,22 +92,23 @@ def images(trees, tmp_path_factory):
             f"FROM {base}\nRUN rm -r /srv/node_modules/express && dpkg --remove --force-depends --force-remove-essential tzdata\n"
         )
         (folder / "context").mkdir()
-        storage = ("--storage-driver", "vfs", "--root", folder / "storage", "--runroot", folder / "run")
-        run(
-            "podman",
-            *storage,
-            "build",
-            "--quiet",
-            "--isolation=chroot",
-            "--tls-verify=false",
-            "--format=docker",
-            "-t",
-            built,
-            "-f",
-            folder / "Containerfile",
-            folder / "context",
-        )
-        run("podman", *storage, "push", "--quiet", "--tls-verify=false", built)
+        with tempfile.TemporaryDirectory() as state:  # podman takes no path of over 50 characters for it
+            storage = ("--storage-driver", "vfs", "--root", folder / "storage", "--runroot", state)
+            run(
+                "podman",
+                *storage,
+                "build",
+                "--quiet",
+                "--isolation=chroot",
+                "--tls-verify=false",
+                "--format=docker",
+                "-t",
+                built,
+                "-f",
+                folder / "Containerfile",
+                folder / "context",
+            )
+            run("podman", *storage, "push", "--quiet", "--tls-verify=false", built)
         yield {"base": base, "built": built}
 
 

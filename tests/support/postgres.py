@@ -10,12 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.ports import free_port, listens, wait_until
+import psycopg
+
+from tests.support.ports import free_port, wait_until
 
 
 def _tool(name: str) -> str:
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(found[-1]) if found else shutil.which(name) or name
+
+
+def _answers(port: int) -> bool:
+    """A server that is starting up listens, and refuses."""
+    try:
+        psycopg.connect(host="127.0.0.1", port=port, user="seawall", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextmanager
@@ -39,7 +50,7 @@ def postgres(folder: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, cwd="/", **as_user,
     )  # fmt: skip
     try:
-        wait_until(lambda: listens(port), what="postgres")
+        wait_until(lambda: _answers(port), what="postgres")
         yield f"postgresql+psycopg://seawall@127.0.0.1:{port}/postgres"
     finally:
         server.terminate()
