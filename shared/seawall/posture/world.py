@@ -228,3 +228,24 @@ def minor_of(version: str) -> int | None:
     """Return the minor part of `v1.31.2-eks-...`; None when it is no such version."""
     match = re.match(r"v?1\.(\d+)", version)
     return int(match[1]) if match else None
+
+
+def automounts_token(workload: Workload, world: World) -> bool:
+    """Whether pods get a token of their account by default: the pod's word counts over the account's, none means yes.
+
+    Source: PodSpec.automountServiceAccountToken.
+    """
+    own = workload.spec.get("automountServiceAccountToken")
+    account = world.service_accounts.get((workload.namespace, workload.service_account))
+    if own is None and account is not None:
+        own = account.body.get("automountServiceAccountToken")
+    return own is not False
+
+
+def projects_token(workload: Workload) -> bool:
+    """Whether a volume asks for a token of the account by itself."""
+    return any(
+        source.get("serviceAccountToken") is not None
+        for _, volume in workload.volumes
+        for source in mappings(mapping(volume.get("projected")).get("sources"))
+    )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from seawall.graph.model import Step, Vertex, VertexKind, attack_edge
 from seawall.graph.scene import CLUSTER_ADMIN, Scene, account, owner
-from seawall.posture.checks.network import directions, policies_for
+from seawall.posture.checks.network_policies import directions, policies_for
 from seawall.posture.clouds import ACR, AKS, EKS_GROUP, GKE, IAM_ROLE, LAUNCH_TEMPLATE, ROLE_ASSIGNMENT
 from seawall.posture.objects import Obj, as_items, mapping, mappings, text, texts
 

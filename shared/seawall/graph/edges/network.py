@@ -7,7 +7,8 @@ from typing import Any
 
 from seawall.graph.model import Step, Vertex, VertexKind, attack_edge
 from seawall.graph.scene import INTERNET, Scene, Unit, group, owner
-from seawall.posture.checks.network import directions, exposed_by, policies_for
+from seawall.posture.checks.exposure import exposed_by
+from seawall.posture.checks.network_policies import directions, policies_for
 from seawall.posture.objects import Obj, mapping, mappings, selects, texts
 
 K = VertexKind

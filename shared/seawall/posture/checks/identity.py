@@ -9,7 +9,7 @@ from seawall.posture.check import Finding, check, fail, not_applicable
 from seawall.posture.fields import FieldControl, On, Op, Rule
 from seawall.posture.objects import Obj, mapping, mappings, text
 from seawall.posture.workloads import Workload
-from seawall.posture.world import World
+from seawall.posture.world import World, automounts_token
 
 
 def _unless_same(workload: Workload, _: World, found: list[Finding]) -> list[Finding]:
@@ -41,10 +41,7 @@ def token_mounted(subject: Workload | Obj, world: World) -> Iterator[Finding]:
             yield fail("automountServiceAccountToken", subject.body.get("automountServiceAccountToken"), False)
         return
     own = subject.spec.get("automountServiceAccountToken")
-    if own is False:
-        return
-    account = world.service_accounts.get((subject.namespace, subject.service_account))
-    if own is None and account is not None and account.body.get("automountServiceAccountToken") is False:
+    if not automounts_token(subject, world):
         return
     if own is True and _bound(world, subject.namespace, subject.service_account):
         return

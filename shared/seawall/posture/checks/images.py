@@ -210,7 +210,7 @@ def _gravest(obj: Obj) -> tuple[int, int, int]:
 
 
 def _is_exposed(obj: Obj, world: World) -> bool:
-    from seawall.posture.checks.network import exposures
+    from seawall.posture.checks.exposure import exposures
 
     image = text(obj.meta.get("name"))
     return any(

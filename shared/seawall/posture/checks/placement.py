@@ -289,7 +289,7 @@ def management_interface(workload: Workload, world: World) -> Iterator[Finding]:
     interface = interface_of(workload)
     if not interface:
         return
-    from seawall.posture.checks.network import exposed_by
+    from seawall.posture.checks.exposure import exposed_by
 
     ways = exposed_by(workload, world)
     if ways:

@@ -25,7 +25,7 @@ from seawall.posture.rbac import (
     rules_of,
 )
 from seawall.posture.workloads import Workload
-from seawall.posture.world import SYSTEM_NAMESPACES, World
+from seawall.posture.world import SYSTEM_NAMESPACES, World, automounts_token, projects_token
 
 WRITE: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 CHANGE: Final = frozenset({"create", "update", "patch"})
@@ -429,6 +429,9 @@ def takeover(workload: Workload, world: World) -> Iterator[Finding]:
     """The service account's rules in all namespaces, against rights that lead to the whole cluster."""
     if workload.namespace in SYSTEM_NAMESPACES and world.is_cluster:
         yield not_applicable("system workload")
+        return
+    if not automounts_token(workload, world) and not projects_token(workload):
+        yield not_applicable("no token of the account is mounted")
         return
     seen: set[str] = set()
     for binding, rule in grants_of(world, workload.namespace, workload.service_account):
