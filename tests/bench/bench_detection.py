@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 from seawall.app.detect import load_rules
-from seawall.detection.engine import Engine, Growing
+from seawall.detection.engine import Engine
+from seawall.detection.growing import Growing
 from seawall.detection.sources.batch import Batch
 from seawall.detection.sources.recognise import decode
 

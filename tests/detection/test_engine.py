@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seawall.app.detect import detect, load_rules
 from seawall.detection.declaration import detection
-from seawall.detection.engine import Engine, Growing
+from seawall.detection.engine import Engine
 from seawall.detection.folding import SKETCH_SIZE, event_hash, fold
+from seawall.detection.growing import Growing
 from seawall.detection.sources.recognise import decode
 from seawall.detection.windows import Observation, Windows
 from seawall.domain.alerts import Alert, Evidence, Match

@@ -11,7 +11,8 @@ from typing import IO
 from seawall.app.detect import load_rules
 from seawall.detection.context import Context
 from seawall.detection.declaration import Detection
-from seawall.detection.engine import EPOCH, Engine, Growing
+from seawall.detection.engine import Engine
+from seawall.detection.growing import EPOCH, Growing
 from seawall.detection.sources.files import read_log
 from seawall.domain.alerts import Alert
 from seawall.domain.audit_events import Reject

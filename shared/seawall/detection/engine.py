@@ -11,33 +11,28 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from seawall.detection.accumulate import Accumulator, Place
 from seawall.detection.applets import AppletRun, applets_of
 from seawall.detection.context import Context, context, use
 from seawall.detection.declaration import Detection
-from seawall.detection.describe import Description, describe, short
-from seawall.detection.folding import MAX_EVIDENCE, event_hash
+from seawall.detection.describe import describe
+from seawall.detection.dispatch import CALLERS, ORIGIN_BITS, body_of, caller_kind, could_match, mentions_any
+from seawall.detection.folding import MAX_EVIDENCE
+from seawall.detection.growing import EPOCH, TABLE_LIMIT, Growing, Verdict, fingerprint_of, make_alert, substance_of
 from seawall.detection.processes import program
 from seawall.detection.windows import Observation, Windows
-from seawall.domain.alerts import Alert, Evidence, Match
-from seawall.domain.audit_events import NO_OBJECT, NO_USER, AuditEvent, CloudActivity, RegistryEvent
-from seawall.domain.ids import content_id
+from seawall.domain.alerts import Alert, Match
+from seawall.domain.audit_events import AuditEvent, CloudActivity, RegistryEvent
 from seawall.domain.runtime_events import ProcessExec, RuntimeEvent
 
 log = logging.getLogger(__name__)
 
-_TABLE_LIMIT = 20_000
-"""Rows of the dispatch table; verbs and resources come from outside, so it is emptied when it grows over this."""
-
 _QUIET_LIMIT = 8192
 """Process starts that said nothing a moment ago, remembered by their hash."""
-
-EPOCH = datetime.fromtimestamp(0, UTC)
 
 Rules = tuple[Detection, ...]
 
@@ -54,125 +49,6 @@ class EngineStats:
     events: int = 0
     matches: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-
-
-class Verdict:
-    """What one analytic says of all events with one fingerprint, and the alert that its repeats go to."""
-
-    __slots__ = ("accumulator", "match", "rule")
-
-    def __init__(self, rule: Detection, match: Match | None) -> None:
-        self.rule = rule
-        self.match = match
-        self.accumulator: Accumulator | None = None
-
-
-class Growing:
-    """The alerts of a run while they grow, by id.
-
-    Predicates are functions of the event alone, so equal requests (all but time and audit id) are judged once.
-    """
-
-    def __init__(self, max_evidence: int = MAX_EVIDENCE, *, remember: bool = True) -> None:
-        self._max_evidence = max_evidence
-        self._remember = remember
-        self._by_id: dict[str, Accumulator] = {}
-        self.verdicts: dict[int, list[Verdict]] = {}
-        self._windowed: dict[tuple[Any, ...], Verdict] = {}
-        self._told: dict[int, Accumulator] = {}
-        self.event: AuditEvent | None = None
-        self.time = EPOCH
-        self.member = 0
-        self.place: Place = (EPOCH, "", "", 0)
-
-    def add(self, alert: Alert) -> Accumulator:
-        """Take a single alert."""
-        accumulator = self._by_id.get(alert.id)
-        if accumulator is None:
-            accumulator = self._by_id[alert.id] = Accumulator(alert, self._max_evidence)
-        else:
-            accumulator.add(alert)
-        return accumulator
-
-    def learn(self, fingerprint: int, verdicts: list[Verdict]) -> list[Verdict]:
-        """Keep what was said of events with this fingerprint."""
-        if self._remember:
-            if len(self.verdicts) >= _TABLE_LIMIT:
-                self.verdicts.clear()
-            self.verdicts[fingerprint] = verdicts
-        return verdicts
-
-    def repeat_of(self, rule: Detection, event: AuditEvent, match: Match) -> Verdict:
-        """Return what a rule with a window said before of equal requests, in the same words; else a new verdict."""
-        features = tuple(sorted(match.features.items()))
-        key = (
-            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, features,
-            _fingerprint(event),
-        )  # fmt: skip
-        known = self._windowed.get(key)
-        if known is None:
-            if len(self._windowed) >= _TABLE_LIMIT:
-                self._windowed.clear()
-            known = self._windowed[key] = Verdict(rule, match)
-        return known
-
-    def told(self, key: int) -> Accumulator | None:
-        """Return the alert that something with these words, this actor and this object went into before."""
-        return self._told.get(key)
-
-    def tell(self, key: int, accumulator: Accumulator) -> None:
-        """Remember where it went."""
-        if len(self._told) >= _TABLE_LIMIT:
-            self._told.clear()
-        self._told[key] = accumulator
-
-    def look_at(self, event: AuditEvent, default_time: datetime) -> None:
-        """Work out once per event what its matches share."""
-        time = event.time
-        identifier = event.id
-        self.event = event
-        self.time = time or default_time
-        self.member = event_hash(identifier)
-        self.place = (time or EPOCH, event.audit_id or event.event_id or identifier, event.file, event.index)
-
-    def alerts(self) -> list[Alert]:
-        """Return the folded alerts, ordered by first_seen and id."""
-        return sorted((item.alert() for item in self._by_id.values()), key=lambda alert: (alert.first_seen, alert.id))
-
-
-def _fingerprint(event: AuditEvent) -> int:
-    """Hash of all that predicates and alerts take from an event, beside its time of day, audit id and place.
-
-    Texts hash by SipHash with a key of this process, so nobody outside can make two requests collide.
-    """
-    ref, user, other = event.object_ref or NO_OBJECT, event.user or NO_USER, event.impersonated or NO_USER
-    answer = event.response
-    code, message = (answer.code, answer.message) if answer is not None else (None, None)
-    return hash(
-        (
-            event.verb, event.request_uri, event.user_agent, code, message, event.cluster, event.platform, event.stage,
-            (event.received or event.timestamp or event.stage_time or "")[:10],
-            ref.resource, ref.namespace, ref.name, ref.subresource, ref.api_group,
-            user.username, other.username, event.impersonated is None,
-            tuple(user.groups or ()), tuple(other.groups or ()), tuple(event.source_ips or ()),
-            bytes(user.extra), bytes(event.annotations), bytes(event.enrichment),
-            bytes(event.request_raw), bytes(event.response_raw),
-        )
-    )  # fmt: skip
-
-
-def _substance(rule: Detection, event: AuditEvent, match: Match) -> int:
-    """Hash of all that a match adds to its alert, beside time and evidence: requests that differ in nothing else (in
-    their bodies, say, or their paths) count as repeats of one another once the alert holds the evidence it may."""
-    ref, user, other = event.object_ref or NO_OBJECT, event.user or NO_USER, event.impersonated or NO_USER
-    return hash(
-        (
-            rule.id, match.message, match.key, match.severity, match.reasons, match.entities, tuple(match.features.items()),
-            event.cluster, event.platform, (event.received or event.timestamp or event.stage_time or "")[:10],
-            ref.resource, ref.namespace, event.name, ref.subresource, user.username, other.username, event.source_ip,
-            bytes(user.extra),
-        )
-    )  # fmt: skip
 
 
 class Engine:
@@ -234,7 +110,7 @@ class Engine:
                 for alert in self._judge(rule, event):
                     growing.add(alert)
             return
-        fingerprint = _fingerprint(event)
+        fingerprint = fingerprint_of(event)
         verdicts = growing.verdicts.get(fingerprint)
         if verdicts is None:
             verdicts = growing.learn(fingerprint, self._verdicts(rules, event))
@@ -271,12 +147,12 @@ class Engine:
     def _verdicts(self, rules: Rules, event: AuditEvent) -> list[Verdict]:
         """What the analytics say of an event, as far as it does not depend on others. No match = has to be asked."""
         found = []
-        body = _body(event)
+        body = body_of(event)
         for rule in rules:
             if rule.window is not None and not rule.threshold:
                 found.append(Verdict(rule, None))
                 continue
-            if body and rule.mentions and not _mentions(body, rule.mentions):
+            if body and rule.mentions and not mentions_any(body, rule.mentions):
                 continue
             try:
                 match = rule.check(event)
@@ -295,7 +171,7 @@ class Engine:
             self.stats.matches += 1
         else:
             assert verdict.match is not None
-            key = _substance(verdict.rule, event, verdict.match)
+            key = substance_of(verdict.rule, event, verdict.match)
             told = growing.told(key)
             if told is not None and told.take_repeat(growing.member, growing.time, growing.place):
                 self.stats.matches += 1
@@ -344,7 +220,7 @@ class Engine:
     def _windowed_only(self, name: str, rules: Rules) -> Rules:
         found = self._windowed.get(name)
         if found is None:
-            if len(self._windowed) >= _TABLE_LIMIT:
+            if len(self._windowed) >= TABLE_LIMIT:
                 self._windowed.clear()
             found = self._windowed[name] = tuple(rule for rule in rules if rule.window is not None)
         return found
@@ -359,7 +235,7 @@ class Engine:
             key = (kind, operation)
             rules = self._by_operation.get(key)
             if rules is None:
-                if len(self._by_operation) >= _TABLE_LIMIT:
+                if len(self._by_operation) >= TABLE_LIMIT:
                     self._by_operation.clear()
                 rules = self._by_operation[key] = tuple(
                     rule for rule in self._typed(kind) if not rule.operations or operation in rule.operations
@@ -374,7 +250,7 @@ class Engine:
     def _rules_for_program(self, name: str) -> Rules:
         rules = self._by_operation.get((ProcessExec, name))
         if rules is None:
-            if len(self._by_operation) >= _TABLE_LIMIT:
+            if len(self._by_operation) >= TABLE_LIMIT:
                 self._by_operation.clear()
             rules = tuple(rule for rule in self._typed(ProcessExec) if not rule.programs or name in rule.programs)
             self._by_operation[ProcessExec, name] = rules
@@ -419,36 +295,36 @@ class Engine:
             key = (event.verb or "", ref.resource or "", ref.subresource or "", traits)
         rules = self._table.get(key)
         if rules is None:
-            if len(self._table) >= _TABLE_LIMIT:
+            if len(self._table) >= TABLE_LIMIT:
                 self._table.clear()
-            rules = self._table[key] = tuple(rule for rule in self._audit if _could_match(rule, key))
+            rules = self._table[key] = tuple(rule for rule in self._audit if could_match(rule, key))
         if rules and event.request_uri and "dryRun=" in event.request_uri:
             return ()
         return rules
 
     def _origin(self, address: str) -> int:
-        if len(self._origins) >= _TABLE_LIMIT:
+        if len(self._origins) >= TABLE_LIMIT:
             self._origins.clear()
         knowledge = self._knowledge or context()
-        number = self._origins[address] = _ORIGIN_BITS[knowledge.networks.kind(address)]
+        number = self._origins[address] = ORIGIN_BITS[knowledge.networks.kind(address)]
         return number
 
     def _tool(self, agent: str) -> int:
-        if len(self._tools) >= _TABLE_LIMIT:
+        if len(self._tools) >= TABLE_LIMIT:
             self._tools.clear()
         found = any(pattern.search(agent[:1024]) for pattern in self._agents)
         number = self._tools[agent] = 4096 if found else 0
         return number
 
     def _caller(self, name: str) -> int:
-        if len(self._callers) >= _TABLE_LIMIT:
+        if len(self._callers) >= TABLE_LIMIT:
             self._callers.clear()
         number = self._callers[name] = CALLERS.index(caller_kind(name))
         return number
 
     def _judge(self, rule: Detection, event: Any) -> list[Alert]:
         try:
-            if rule.mentions and (body := _body(event)) and not _mentions(body, rule.mentions):
+            if rule.mentions and (body := body_of(event)) and not mentions_any(body, rule.mentions):
                 return []
             if rule.window is None:
                 match = rule.check(event)
@@ -488,49 +364,6 @@ class Engine:
         return make_alert(rule, describe(event), match, default_time=self._default_time)
 
 
-def make_alert(rule: Detection, what: Description, match: Match, *, default_time: datetime = EPOCH) -> Alert:
-    """Return the alert of one match on one event. Its id is the same for every repeat of the day."""
-    time = what.time or default_time
-    severity = match.severity if match.severity is not None else rule.severity
-    key = match.key or what.key
-    day = time.date().isoformat() if what.time is not None else ""
-    message = short(match.message, 600)
-    return Alert(
-        id=content_id("alert", rule.id, what.cluster, severity.label, key, day),
-        analytic=rule.id,
-        title=rule.title,
-        message=message,
-        severity=severity,
-        attack=rule.attack,
-        first_seen=time,
-        last_seen=time,
-        source=what.source,
-        cluster=what.cluster,
-        namespace=what.namespace,
-        actor=what.actor,
-        source_ip=what.source_ip,
-        confidence=rule.confidence,
-        reasons=match.reasons,
-        entities=tuple(dict.fromkeys((*what.entities, *match.entities))),
-        evidence=(
-            Evidence(
-                source=what.source,
-                event_id=what.event_id,
-                ts=what.time,
-                summary=message,
-                file=what.file,
-                index=what.index,
-                raw=what.raw,
-            ),
-        ),
-        features=match.features,
-        response=rule.response,
-        context=what.context,
-        analytic_version=rule.version,
-        members=(event_hash(what.id),),
-    )
-
-
 def _sameness(event: ProcessExec) -> int:
     """Hash of all that analytics without a window take from a process start, for five seconds.
 
@@ -547,58 +380,6 @@ def _sameness(event: ProcessExec) -> int:
             tuple([(each.exe, each.args) for each in process.ancestors]),
         )
     )  # fmt: skip
-
-
-CALLERS = ("user", "anonymous", "node", "service_account", "system")
-"""Kinds of caller; the position is the low three bits of an event's traits."""
-_ORIGIN_BITS = {"none": 0, "private": 128, "public": 256, "cloud": 512, "listed": 1024}
-
-
-def caller_kind(name: str) -> str:
-    """Return the kind of a user name, as the API server's own prefixes say it."""
-    if not name.startswith("system:"):
-        return "user"
-    if name in ("system:anonymous", "system:unauthenticated"):
-        return "anonymous"
-    if name.startswith("system:serviceaccount:"):
-        return "service_account"
-    return "node" if name.startswith("system:node:") else "system"
-
-
-def _could_match(rule: Detection, key: tuple[str, str, str, int]) -> bool:
-    verb, resource, subresource, traits = key
-    if rule.verbs and verb not in rule.verbs and "*" not in rule.verbs:
-        return False
-    full = f"{resource}/{subresource}" if subresource else resource
-    if rule.resources and not any(_names(pattern, resource, full) for pattern in rule.resources):
-        return False
-    if rule.actors and CALLERS[traits & 7] not in rule.actors:
-        return False
-    outcome = "denied" if traits & 16 else "failed" if traits & 32 else "allowed"
-    if outcome not in rule.outcomes:
-        return False
-    if rule.impersonated is not None and rule.impersonated is not bool(traits & 64):
-        return False
-    if rule.agents is not None and not traits & 4096:
-        return False
-    if rule.enriched and not traits & 2048:
-        return False
-    return not rule.origins or any(traits & _ORIGIN_BITS[origin] for origin in rule.origins)
-
-
-def _body(event: AuditEvent) -> bytes:
-    """What was logged of the object: the request's body and the answer, each where there is one."""
-    return bytes(event.request_raw) + bytes(event.response_raw)
-
-
-def _mentions(body: bytes, words: tuple[bytes, ...]) -> bool:
-    return any(word in body for word in words)
-
-
-def _names(pattern: str, resource: str, full: str) -> bool:
-    if pattern.endswith("*"):
-        return resource == pattern[:-2] if pattern.endswith("/*") else resource.startswith(pattern[:-1])
-    return pattern == full
 
 
 def _value(event: Any, names: str) -> str:

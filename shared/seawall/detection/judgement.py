@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from seawall.detection.context import context
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.workloads import WRITES, PodView, repository
 from seawall.domain.alerts import Entity, EntityKind, Match
 from seawall.domain.audit_events import AuditEvent

@@ -34,7 +34,7 @@ from seawall.detection.baselines.scoring import RARE_DAYS, View
 from seawall.detection.baselines.sketch import Sketch, day_of, feature_key
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import describe
-from seawall.detection.engine import make_alert
+from seawall.detection.growing import make_alert
 from seawall.domain.alerts import Alert, Match
 from seawall.domain.audit_events import AuditEvent, CloudActivity
 

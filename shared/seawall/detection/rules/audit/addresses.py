@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import who
 from seawall.detection.rules.audit.access import is_public_path
 from seawall.domain.alerts import Match

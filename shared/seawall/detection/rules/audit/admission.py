@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import by_installer, grade, installed, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Match

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Entity, Match

@@ -7,7 +7,7 @@ import binascii
 import re
 
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import BREAK_GLASS_GROUP, grade, may, who
 from seawall.detection.workloads import at, items, mapping, text, texts, written
 from seawall.domain.alerts import Match

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import may, who
 from seawall.detection.rules.audit.access import is_public_path
 from seawall.domain.alerts import Match

@@ -37,7 +37,7 @@ from seawall.detection.commands import (
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.describe import short
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import grade, may, place, who
 from seawall.detection.workloads import at, mapping, pod_of, text, texts
 from seawall.domain.alerts import Match

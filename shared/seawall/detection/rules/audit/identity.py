@@ -7,7 +7,7 @@ import re
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.describe import short
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import BREAK_GLASS_GROUP, done, grade, may, who
 from seawall.detection.workloads import mapping, written
 from seawall.domain.alerts import Match

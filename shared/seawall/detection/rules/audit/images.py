@@ -7,7 +7,7 @@ import re
 from seawall.detection.commands import MINING, ends_of
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import (
     pod_match,
 )

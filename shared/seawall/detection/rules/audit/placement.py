@@ -6,7 +6,7 @@ import re
 
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import (
     done,
     grade,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import (
     grade,
     has_own_command,

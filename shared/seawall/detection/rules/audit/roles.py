@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import grade, installed, lowered, may, place, who
 from seawall.detection.rules.audit.bindings import ADMIN_ROLES
 from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written

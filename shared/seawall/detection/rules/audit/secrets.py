@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import all_texts, mapping, text, written
 from seawall.domain.alerts import Match

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import at, mapping, pod_of, text, written
 from seawall.domain.alerts import Match

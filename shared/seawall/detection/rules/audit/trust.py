@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written
 from seawall.domain.alerts import Match

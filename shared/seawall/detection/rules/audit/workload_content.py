@@ -8,7 +8,7 @@ from dataclasses import replace
 from seawall.detection.commands import API_CALL, DROPPED, METADATA, PIPED, POWERSHELL, REVERSE_SHELL, ends_of
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
-from seawall.detection.engine import caller_kind
+from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import (
     done,
     grade,
