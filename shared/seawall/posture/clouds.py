@@ -132,12 +132,44 @@ _ARM_TOP: Final = frozenset(
 )
 
 
+_SPELLINGS: Final = {
+    name.lower(): name
+    for name in (
+        "adminGroupObjectIDs", "apiServerAuthorizedIPRanges", "authorizedIPRanges", "azureADAuthenticationAsArmPolicy",
+        "blobCSIDriver", "diskCSIDriver", "diskEncryptionSetID", "enableAzureRBAC", "enableFIPS", "enableNodePublicIP",
+        "enableRBAC", "enableVTPM", "fileCSIDriver", "nodeOSUpgradeChannel", "osSKU", "podSubnetID", "vnetSubnetID",
+    )
+}  # fmt: skip
+"""Names whose capitals the command line and the SDKs write otherwise than the API (authorizedIpRanges, enable_rbac)."""
+_FREE_KEYS: Final = frozenset(
+    {"tags", "nodeLabels", "node_labels", "userAssignedIdentities", "user_assigned_identities"}
+)
+
+
+def _spelled(value: Any, depth: int = 0) -> Any:
+    """Return a resource's properties with its keys as the Azure API spells them."""
+    if depth > 40:
+        return value
+    if isinstance(value, list):
+        return [_spelled(item, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        _SPELLINGS.get(key.replace("_", "").lower()) or _camel(key): item
+        if key in _FREE_KEYS
+        else _spelled(item, depth + 1)
+        for key, item in value.items()
+        if isinstance(key, str)
+    }
+
+
 def _arm_resource(kind: str, value: dict[str, Any]) -> Found:
     body = value
     if "properties" not in value:
         # `az ... show` prints the properties at the top.
         body = {key: item for key, item in value.items() if key in _ARM_TOP}
         body["properties"] = {key: item for key, item in value.items() if key not in _ARM_TOP}
+    body = {key: _spelled(item) if key == "properties" else item for key, item in body.items()}
     yield kind, text(value.get("name")) or text(value.get("id")).rsplit("/", 1)[-1], body
 
 
