@@ -124,6 +124,19 @@ def test_archives_say_the_same(tmp_path):
         assert inventory.gaps == ()
 
 
+def test_a_package_is_listed_once_a_file(tmp_path):
+    """PDM locks a package again for each of its extras; a second lock is another place."""
+    again = '[[package]]\nname = "requests"\nversion = "2.28.0"\n'
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pdm.lock").write_text(again + 'extras = ["socks"]\n\n' + again)
+    inventory = scan(f"dir:{tmp_path}")
+    assert [(package.purl, package.path) for package in inventory.packages] == [
+        ("pkg:pypi/requests@2.28.0", "a/pdm.lock"),
+        ("pkg:pypi/requests@2.28.0", "b/pdm.lock"),
+    ]
+
+
 def test_folder(tmp_path):
     for number, layer in enumerate((BASE, APP)):
         archive = tmp_path / f"{number}.tar"

@@ -49,10 +49,11 @@ REPORT = ImageReport(
     scanned_at=NOON,
     database="sha256:db",
 )  # fmt: skip
+TWICE = replace(REPORT, findings=(*REPORT.findings, *REPORT.findings))
 FOLDER = replace(REPORT, digest="", name="dir:/some where", distro=Distro(), findings=(), gaps=(), packages=())
 
 
-@pytest.mark.parametrize("report", [REPORT, FOLDER], ids=["image", "empty-folder"])
+@pytest.mark.parametrize("report", [REPORT, TWICE, FOLDER], ids=["image", "findings-twice", "empty-folder"])
 @pytest.mark.parametrize("make", [cyclonedx.document, cyclonedx.vex_document], ids=["bom", "vex"])
 def test_cyclonedx_is_valid_by_its_schema(report, make):
     from cyclonedx.schema import SchemaVersion

@@ -134,12 +134,9 @@ def _vulnerability(number: int, group: list[Finding], places: dict[tuple[str, st
         out["published"] = first.published
     if analysis := _analysis(first):
         out["analysis"] = analysis
+    affected = {(places.get((item.purl, item.path), item.purl), item.installed_version) for item in group}
     out["affects"] = [
-        {
-            "ref": places.get((finding.purl, finding.path), finding.purl),
-            "versions": [{"version": finding.installed_version, "status": "affected"}],
-        }
-        for finding in group
+        {"ref": ref, "versions": [{"version": version, "status": "affected"}]} for ref, version in sorted(affected)
     ]
     out["properties"] = [_property("in-kev", str(first.in_kev).lower())]
     if first.epss is not None:

@@ -131,6 +131,7 @@ def _packages(overlay: Overlay[_Placed], router: Router, project: bool) -> tuple
     }
     roots = {item[0] for item in installed}
     packages = _without_repeats(system)
+    language: dict[tuple[str, str], Package] = {}  # once a file: locks name a package again for each of its extras
     for value, path, analyzer, placed in found:
         if path in owned or any(parent in owned for parent in parents(path) if parent.endswith((".egg-info", ".egg"))):
             continue  # the distribution patches it under the OS package's version
@@ -139,8 +140,9 @@ def _packages(overlay: Overlay[_Placed], router: Router, project: bool) -> tuple
             # in an image, node_modules beside the lock file says what is really there
             if (root in roots and not project) or (root, value.namespace, value.name, value.version) in installed:
                 continue
-        packages.append(_language_package(value, path, analyzer, placed))
-    return packages, gaps, distro
+        package = _language_package(value, path, analyzer, placed)
+        language.setdefault((package.purl, package.path), package)
+    return [*packages, *language.values()], gaps, distro
 
 
 def _distro(overlay: Overlay[_Placed]) -> Distro:
