@@ -56,6 +56,7 @@ AKS = "MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/"
         ("CL-0109", azure(AKS + "RBAC.AUTHORIZATION.K8S.IO/CLUSTERROLEBINDINGS/WRITE"), azure(AKS + "RBAC.AUTHORIZATION.K8S.IO/ROLES/WRITE")),
         ("CL-0110", aws("CreatePodIdentityAssociation", {"clusterName": "prod", "namespace": "a", "serviceAccount": "b", "roleArn": "arn:aws:iam::1:role/x"}), aws("ListPodIdentityAssociations", {})),
         ("CL-0111", azure(AKS + "WRITE", {"properties": {"securityProfile": {"defender": {"securityMonitoring": {"enabled": False}}}}}), azure(AKS + "WRITE", {"properties": {}})),
+        ("CL-0111", aws("DeleteAddon", {"name": "prod", "addonName": "aws-guardduty-agent"}), aws("DeleteAddon", {"name": "prod", "addonName": "kube-proxy"})),
         ("CL-0113", aws("UpdateClusterConfig", {"name": "prod"}, errorCode="AccessDenied"), aws("UpdateClusterConfig", {"name": "prod"})),
         ("RG-0102", aws("SetRepositoryPolicy", {"repositoryName": "a", "policyText": '{"Statement":[{"Effect":"Allow","Principal":"*"}]}'}, "ecr.amazonaws.com"),
                     aws("SetRepositoryPolicy", {"repositoryName": "a", "policyText": '{"Statement":[{"Effect":"Allow","Principal":{"AWS":"1"}}]}'}, "ecr.amazonaws.com")),

@@ -38,7 +38,7 @@ _MINING_REPOSITORIES = frozenset(
     {
         "docker.io/kannix/monero-miner", "docker.io/metal3d/xmrig", "docker.io/servethehome/monero_cpu_minergate",
         "docker.io/pmietlicki/xmrig", "docker.io/patsissons/xmrig", "docker.io/miningcontainers/xmrig",
-        "docker.io/servethehome/universal_cryptonight", "docker.io/linuxserver/folding-xmrig", "docker.io/giansalex/monero-miner",
+        "docker.io/servethehome/universal_cryptonight", "docker.io/giansalex/monero-miner",
         "docker.io/azurenql/197", "docker.io/lifengyi1323/kubectled", "docker.io/kirito666/blackt", "docker.io/0xe910d9fb6c/docker-network-bridge-ipv6",
         "docker.io/hildeteamtnt/pause-amd64", "docker.io/tntpwner/traffmonitizer",
     }

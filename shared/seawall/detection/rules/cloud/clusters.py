@@ -564,6 +564,7 @@ def pod_identity_linked(event: CloudActivity) -> Match | None:
         "guardduty:updatedetector",
         "guardduty:deletedetector",
         "guardduty:updatemalwarescansettings",
+        "eks:deleteaddon",
         "microsoft.security/pricings/write",
         "microsoft.security/pricings/delete",
         f"{_AKS}/write",
@@ -603,6 +604,9 @@ def security_service_off(event: CloudActivity) -> Match | None:
             if sources is False
             else ""
         )
+    elif operation == "eks:deleteaddon":
+        if text(request.get("addonName")) == "aws-guardduty-agent":
+            why = "GuardDuty's agent removed"
     elif operation.startswith("microsoft.security/pricings"):
         if re.search(r"containers|kubernetesservice|containerregistry", event.resource.lower()):
             why = (
