@@ -449,6 +449,12 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		    folded((u64)inode, actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
 			return 0;
 	}
+	if (call == CALL_FCHMOD) {
+		file = file_of(task, base);
+		if (file && folded((u64)BPF_CORE_READ(file, f_inode) ^ (u64)mode << 48,
+				   actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
+			return 0;
+	}
 	s = take_scratch(0);
 	if (!s) {
 		count_loss(kind);

@@ -112,8 +112,10 @@ _FILE_TEXTS_AT, _FILE_BYTES, _FILE_MODE_AT = 120, HEAD.size + records.FILE.size,
 _HOST_FILTERED = frozenset({Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD})
 _HOST_FILTERED_MASK = sum(1 << kind for kind in _HOST_FILTERED)
 _CHMOD = int(Kind.CHMOD)
-_LOOK = struct.Struct("<I12xH").unpack_from
-"""Namespace and kind, from the place of the namespace on."""
+_LOOK = struct.Struct("<I12xH2xI").unpack_from
+"""Namespace, kind and size, from the place of the namespace on."""
+_SPECIAL_AT, _SPECIAL = _FILE_MODE_AT + 1, 0o6000 >> 8
+"""The byte of a file record's mode that holds setuid and setgid, and their bits in it."""
 
 _DEVICES = {0o060000: "block", 0o020000: "char"}
 
@@ -210,15 +212,16 @@ class Decoder:
 
         One loop over a batch, before anything is made of a record: a busy node writes 100,000s of files a second.
         """
-        look, sizes_of, mode_of = _LOOK, _FILE_TEXTS.unpack_from, _HEAD_NAMESPACE
-        own, wants, mask, kept = self.host.mount_namespace, self._host_files.wants, _HOST_FILTERED_MASK, []
+        own, mask, kept = self.host.mount_namespace, _HOST_FILTERED_MASK, []
+        look, known, wants = _LOOK, self._host_files.known.get, self._host_files.wants
         for offset in offsets:
-            namespace, kind = look(data, offset + _NAMESPACE_AT)
-            if mask >> kind & 1 and namespace == own:
-                one, two, three, four, five = sizes_of(data, offset + _FILE_TEXTS_AT)
-                at = offset + _FILE_BYTES
-                special = kind == _CHMOD and mode_of(data, offset + _FILE_MODE_AT)[0] & 0o6000
-                if not special and not wants(data[at : at + one + two + three + four + five]):
+            namespace, kind, size = look(data, offset + _NAMESPACE_AT)
+            if namespace == own and mask >> kind & 1:
+                texts = data[offset + _FILE_BYTES : offset + size]
+                wanted = known(texts)
+                if wanted is None:
+                    wanted = wants(texts)
+                if not wanted and not (kind == _CHMOD and data[offset + _SPECIAL_AT] & _SPECIAL):
                     continue
             kept.append(offset)
         self.filtered += len(offsets) - len(kept)

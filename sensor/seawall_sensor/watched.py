@@ -43,16 +43,16 @@ class HostFiles:
 
     def __init__(self) -> None:
         self._search = _pattern().search
-        self._known: dict[bytes, bool] = {}
+        self.known: dict[bytes, bool] = {}
         """What was said of paths: a node writes the same files again and again."""
 
     def wants(self, raw: bytes) -> bool:
         """Whether any part of the paths is one that analytics look at on a node."""
-        found = self._known.get(raw)
+        found = self.known.get(raw)
         if found is None:
             found = self._search(raw) is not None
             if len(raw) <= _REMEMBERED_BYTES:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[raw] = found
+                if len(self.known) >= _REMEMBERED:
+                    self.known.clear()
+                self.known[raw] = found
         return found

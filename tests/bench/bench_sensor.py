@@ -82,12 +82,13 @@ def workloads(loops: int) -> dict[str, tuple[Callable[[], float], float]]:
 class Sensor:
     """A sensor that is ready, with the seconds that it took and what it said."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.out = folder / f"{time.monotonic_ns()}.jsonl"
         began = time.monotonic()
         with self.out.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "seawall_sensor.cli", "run", "--only", "alert"], stdout=stream
+                [sys.executable, "-m", "seawall_sensor.cli", "run", "--only", "alert", *options],
+                stdout=stream,
             )
         while b'"state":"ready"' not in self.out.read_bytes():
             if self.process.poll() is not None or time.monotonic() - began > 60:
@@ -113,11 +114,11 @@ class Sensor:
         return sum(line["lost"] for line in lines if line["kind"] == "loss")
 
 
-def burst(folder: Path, seconds: float) -> tuple[float, int, float]:
-    """Return (events a second made, lost, share of a core that the sensor took)."""
+def burst(folder: Path, seconds: float, *options: str) -> tuple[float, int, float]:
+    """Return (events a second made, lost, share of a core that the sensor took), `options` being the sensor's."""
     program = folder / "burst"
     subprocess.run(["cc", "-O2", "-x", "c", "-", "-o", str(program)], input=BURST.encode(), check=True)
-    sensor = Sensor(folder)
+    sensor = Sensor(folder, *options)
     before = sensor.cpu_s()
     done = subprocess.run(
         [program, folder / "x.bin", str(BURST_PER_S), str(seconds)], capture_output=True, text=True, check=True
@@ -155,7 +156,10 @@ def main() -> None:
                 on[name].append(work())
             memory = max(memory, sensor.resident_mb())
             lost += sensor.stop()
-        rate, burst_lost, share = burst(folder, options.burst_s)
+        # Each event comes to user space, is decoded as far as it takes to know, and filtered there; then, as the sensor runs
+        # by default, equal ones are counted in the kernel.
+        rate, burst_lost, share = burst(folder, options.burst_s, "--fold-s", "0")
+        folded_rate, folded_lost, folded_share = burst(folder, options.burst_s)
     rows = [
         (f"{name}, on / off", statistics.median(on[name]) / statistics.median(off[name]), budget, "")
         for name, (_, budget) in works.items()
@@ -163,6 +167,7 @@ def main() -> None:
     rows += [
         ("lost in the workloads", float(lost), 0.0, ""),
         (f"lost at {rate:,.0f} events a second for {options.burst_s:.0f} s", float(burst_lost), 0.0, ""),
+        (f"lost at {folded_rate:,.0f} equal events a second", float(folded_lost), 0.0, ""),
         ("resident, own pages", memory, RESIDENT_MB, " MB"),
         (f"share of a core in {options.idle_s:.0f} s without work of ours", idle, IDLE_SHARE, ""),
         ("start to ready", min(starts), START_S, " s"),
@@ -170,7 +175,10 @@ def main() -> None:
     missed = any(value > budget for _, value, budget, _ in rows) or rate < 0.99 * BURST_PER_S
     for name, value, budget, unit in rows:
         sys.stdout.write(f"{'ok  ' if value <= budget else 'MISS'} {name}: {value:.3f}{unit} (budget {budget}{unit})\n")
-    sys.stdout.write(f"events a second made: {rate:,.0f} of {BURST_PER_S:,}; the sensor took {share:.2f} of a core\n")
+    sys.stdout.write(
+        f"events a second made: {rate:,.0f} of {BURST_PER_S:,}; the sensor took {share:.2f} of a core when it read each, "
+        f"{folded_share:.2f} when the kernel folded equal ones\n"
+    )
     sys.exit(missed)
 
 
