@@ -43,7 +43,6 @@ enum call {
 	CALL_FINIT_MODULE = 36,
 	CALL_DELETE_MODULE = 37,
 	CALL_BPF = 38,
-	CALL_IO_URING_SETUP = 39,
 	CALL_VM_WRITEV = 40,
 	CALL_FTRUNCATE = 41,
 	CALLS = 64,
@@ -55,6 +54,14 @@ struct call_table {
 	u8 native[NUMBERS];
 	u8 compat[NUMBERS];	/* 32-bit programs have numbers of their own: without them they would be a way round */
 };
+
+/* By enum call. Programs of one kind only: those of the tracepoint, or those of the functions' ends. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, CALLS);
+	__type(key, u32);
+	__type(value, u32);
+} handlers SEC(".maps");
 
 const volatile struct call_table call_table SEC(".rodata.calls") = {};
 

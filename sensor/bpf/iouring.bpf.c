@@ -85,6 +85,18 @@ static __always_inline int on_request(struct io_kiocb *req)
 	return 0;
 }
 
+/* A ring that was really made, whoever asked for it. Since 5.2. */
+SEC("tp_btf/io_uring_create")
+int BPF_PROG(on_ring_create, int fd, void *ring, u32 submissions, u32 completions, u32 flags)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 cgroup = cgroup_of(task);
+
+	if (wanted(KIND_IO_URING, cgroup) && bpf_get_current_pid_tgid() >> 32 != options.self_pid)
+		send_kernel(&event_ring, task, cgroup, KIND_IO_URING, 0, 0, submissions, 0, 0, 0, false);
+	return 0;
+}
+
 /* Since 6.3. */
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(on_submit_req, struct io_kiocb *req)

@@ -31,14 +31,10 @@ struct ns_common___6_17 {
 	struct proc_ns_operations___6_17 *ops;
 } __attribute__((preserve_access_index));
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, CALLS);
-	__type(key, u32);
-	__type(value, u32);
-} handlers SEC(".maps");
-
-/* Since 4.17; typed since 5.5. Turns the slow path of every system call on, so it is left out when no rule needs it. */
+/*
+ * Since 4.17; typed since 5.5. Turns the slow path of every system call on, so it is left out when no rule needs it, and where
+ * the kernel has trampolines (ends.bpf.c).
+ */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
@@ -788,9 +784,6 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 		text = argument(regs, compat, 1);
 		bpf_probe_read_user(&value, 4, (void *)text);
 		text += 48;		/* prog_name, linux/bpf.h */
-		break;
-	case CALL_IO_URING_SETUP:
-		kind = KIND_IO_URING;
 		break;
 	case CALL_VM_WRITEV:
 		kind = KIND_VM_WRITE;

@@ -7,7 +7,10 @@ program on a 64-bit kernel has other numbers: without them it would pass unseen.
 from __future__ import annotations
 
 import platform
+import re
 import struct
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
 from seawall.domain.errors import ConfigError
 
@@ -68,7 +71,6 @@ CALLS: dict[str, tuple[int, int, int, int, int]] = {
     "finit_module": (36, 313, 350, 273, 379),
     "delete_module": (37, 176, 129, 106, 129),
     "bpf": (38, 321, 357, 280, 386),
-    "io_uring_setup": (39, 425, 425, 425, 425),
     "process_vm_writev": (40, 311, 348, 271, 377),
     "ftruncate": (41, 77, 93, 46, 93),
     "ftruncate64": (41, -1, 194, -1, 194),
@@ -82,16 +84,58 @@ HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_accept": (24,),
     "exit_listen": (25,),
     "exit_socket": (26,),
-    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 39, 40),
+    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 40),
     "exit_credentials": (32, 33, 34),
 }
 """Program of syscalls.bpf.c: the calls that it is reached for."""
 
 _COLUMNS = {"x86_64": (1, 2), "aarch64": (3, 4)}
 
+_FUNCTION = re.compile(r"__(?:x64|ia32|arm64)_(?:compat_)?sys_(?:ia32_)?(\w+?)(?:16)?")
+_FUNCTION_OF = {"umount2": "umount"}
 
-def call_table(machine: str = "") -> bytes:
+_MAY_BE_ABSENT = frozenset({
+    "fchmodat2", "openat2", "open_by_handle_at", "init_module", "finit_module", "delete_module", "process_vm_writev",
+})  # fmt: skip
+"""Calls that came after 5.8 or that a kernel can be built without: where their function is missing, so are they."""
+
+
+def call_of_function(function: str) -> int:
+    """Return the `enum call` of a function behind a system call, such as `__x64_sys_openat`; 0 = none of ours."""
+    found = _FUNCTION.fullmatch(function)
+    name = next(
+        (name for name, known in _FUNCTION_OF.items() if found and known == found[1]), found[1] if found else ""
+    )
+    return CALLS[name][0] if name in CALLS else 0
+
+
+def ends(
+    functions: Iterable[str], calls: AbstractSet[int], exists: Callable[[str], bool], machine: str = ""
+) -> list[str] | None:
+    """Return the functions at whose end all of `calls` are seen; None when this kernel does not have them.
+
+    `functions` are those that there are programs for; `exists` answers for this kernel. A 32-bit form is taken when it is
+    there; one with a form of its own for 32-bit programs (`compat`) is reached by that alone.
+    """
+    machine = machine or platform.machine()
+    native = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}[machine]
+    chosen = {each for each in functions if call_of_function(each) in calls and exists(each)}
+    for name, row in CALLS.items():
+        needed = native + _FUNCTION_OF.get(name, name)
+        if row[0] in calls and row[_COLUMNS[machine][0]] >= 0 and name not in _MAY_BE_ABSENT and needed not in chosen:
+            return None
+    return sorted(each for each in chosen if not each.startswith("__ia32_sys_") or not _compat_forms(each) & chosen)
+
+
+def _compat_forms(function: str) -> set[str]:
+    name = function.removeprefix("__ia32_sys_")
+    return {f"__ia32_compat_sys_{name}", f"__ia32_compat_sys_ia32_{name}"}
+
+
+def call_table(machine: str = "", calls: AbstractSet[int] = frozenset(range(1, 64))) -> bytes:
     """Return `struct call_table` of `machine` (this one's by default): native numbers, then 32-bit ones.
+
+    Only `calls` are in it: the tracepoint lets all others pass at its first look.
 
     Raises:
         ConfigError: an architecture without a table.
@@ -103,7 +147,7 @@ def call_table(machine: str = "") -> bytes:
     for column in _COLUMNS[machine]:
         table = bytearray(NUMBERS)
         for row in CALLS.values():
-            if row[column] >= 0:
+            if row[column] >= 0 and row[0] in calls:
                 table[row[column]] = row[0]
         tables.append(bytes(table))
     return struct.pack(f"{NUMBERS}s{NUMBERS}s", *tables)

@@ -142,6 +142,9 @@ def run(
         typer.Option("--kubelet-unverified", help="kubelets that sign for themselves", rich_help_panel=KUBERNETES),
     ] = False,
     all_hooks: Annotated[bool, typer.Option("--all-hooks", help="also hooks that no analytic needs (forks)")] = False,
+    tracepoints: Annotated[
+        bool, typer.Option("--tracepoints", help="see system calls by tracepoint even where the kernel has trampolines")
+    ] = False,
     cluster: Annotated[str, typer.Option(envvar="SEAWALL_CLUSTER", help="cluster that the node belongs to")] = "",
     node: Annotated[str, typer.Option(envvar="SEAWALL_NODE", help="name of the node; the host name by default")] = "",
     host_root: Annotated[str, typer.Option(envvar="SEAWALL_HOST_ROOT", help="where the node's / is mounted")] = "/",
@@ -240,6 +243,7 @@ def run(
             inventory=inventory,
             pods=pods,
             all_hooks=all_hooks,
+            tracepoints=tracepoints,
             cluster=cluster,
             node=node,
             host_root=host_root,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import stat
 import struct
 import time
 from collections import OrderedDict
@@ -538,10 +539,21 @@ class Decoder:
         elif head.kind == Kind.RENAME:
             found.append(FileRename(**base, path=path, target=target))
         elif head.kind == Kind.CHMOD:
-            found.append(FileChmod(**base, path=path, mode=record.mode & 0o7777))
+            mode = record.mode & 0o7777
+            found.append(
+                FileChmod(**base, path=path, mode=mode, directory=bool(mode & 0o6000) and self._is_folder(head, path))
+            )
         else:
             symbolic = bool(record.flags)
             found.append(FileLink(**base, path=asked if symbolic else path, target=target, symbolic=symbolic))
+
+    def _is_folder(self, head: Head, path: str) -> bool:
+        """Whether a path, as `head`'s process sees it, is a folder now; not when it can not be looked at any more."""
+        root = "" if head.mnt_ns == self.host.mount_namespace else f"{self.host.proc}/{head.pid}/root"
+        try:
+            return stat.S_ISDIR(os.lstat(root + path).st_mode)
+        except (OSError, ValueError):
+            return False
 
     def _mount(self, head: Head, data: bytes, offset: int, found: Found) -> None:
         record, _, asked, target, filesystem, _ = self._file(data, offset)

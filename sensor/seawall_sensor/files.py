@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from seawall.detection.processes import is_loader
+
 _INTERPRETER = re.compile(
     r"^(?:(?:ba|da|a|z|k|mk|c|tc)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|nodejs|lua[\d.]*|pypy[\d.]*|deno|bun)$"
 )
@@ -14,6 +16,8 @@ _INLINE = frozenset({"-c", "-e", "-r", "-m", "-E", "--eval", "-p", "--print"})
 
 def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
     """Return the script that an interpreter was started for, absolute; empty when it is none or reads from elsewhere."""
+    if is_loader(exe):
+        return _loaded(args, cwd)
     if not _INTERPRETER.match(exe.rpartition("/")[2]):
         return ""
     rest = args[1:]
@@ -27,6 +31,28 @@ def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
             return ""
         if not argument.startswith(("-", "+")):
             return os.path.normpath(argument if argument.startswith("/") else f"{cwd or '/'}/{argument}")
+    return ""
+
+
+_LOADER_TAKES_ONE = frozenset(
+    {
+        "--library-path", "--inhibit-rpath", "--audit", "--preload", "--argv0", "--glibc-hwcaps-mask",
+        "--glibc-hwcaps-prepend",
+    }
+)  # fmt: skip
+"""Options of ld.so(8) that the next argument belongs to."""
+
+
+def _loaded(args: tuple[str, ...], cwd: str) -> str:
+    """Return the program that the dynamic loader was told to run."""
+    taken = False
+    for argument in args[1:]:
+        if taken:
+            taken = False
+        elif argument in _LOADER_TAKES_ONE:
+            taken = True
+        elif not argument.startswith("--"):
+            return os.path.normpath(os.path.join(cwd or "/", argument))
     return ""
 
 

@@ -31,6 +31,8 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
     ("bpf_program__name", c_char_p, [c_void_p]),
     ("bpf_program__section_name", c_char_p, [c_void_p]),
     ("bpf_program__set_autoload", c_int, [c_void_p, c_bool]),
+    ("bpf_program__set_expected_attach_type", c_int, [c_void_p, c_int]),
+    ("bpf_program__set_attach_target", c_int, [c_void_p, c_int, c_char_p]),
     ("bpf_program__attach", c_void_p, [c_void_p]),
     ("bpf_program__attach_cgroup", c_void_p, [c_void_p, c_int]),
     ("bpf_program__fd", c_int, [c_void_p]),
@@ -57,6 +59,9 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
 
 BTF_STRUCT, BTF_ENUM, BTF_TYPEDEF, BTF_FUNC = 4, 6, 8, 12
 """Kinds of types, linux/btf.h."""
+
+BPF_TRACE_FEXIT = 25
+"""`enum bpf_attach_type`, linux/bpf.h."""
 
 _LIBBPF_DEBUG = 2
 _TYPE, _ENUMERATOR = struct.Struct("<3I"), struct.Struct("<Ii")
@@ -233,6 +238,14 @@ class BpfObject:
     def leave_out(self, program: str) -> None:
         """Do not load this program."""
         self._lib.bpf_program__set_autoload(self._programs[program], False)
+
+    def at_end_of(self, program: str, function: str) -> None:
+        """Load a program as one for the end of a kernel function, whatever its section says."""
+        handle = self._programs[program]
+        if self._lib.bpf_program__set_expected_attach_type(handle, BPF_TRACE_FEXIT) or (
+            self._lib.bpf_program__set_attach_target(handle, 0, function.encode())
+        ):
+            raise _failed(f"end of {function}")
 
     def share(self, other: Map) -> None:
         """Use a map that another object made, if this one declares it."""

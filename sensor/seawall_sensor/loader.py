@@ -9,25 +9,31 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seawall.domain.errors import ConfigError
 
-from seawall_sensor.calls import HANDLERS, call_table
+from seawall_sensor.calls import HANDLERS, call_table, ends
 from seawall_sensor.host import Host
-from seawall_sensor.libbpf import BpfError, BpfObject, Map, has_tracepoint, kernel_has_type
+from seawall_sensor.libbpf import BTF_FUNC, BpfError, BpfObject, Map, has_tracepoint, kernel_has_type
 from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind
 from seawall_sensor.ring import RingBuffer
 
 log = logging.getLogger(__name__)
 
-OBJECTS = ("process", "syscalls", "cgroups", "iouring", "lsm")
+OBJECTS = ("process", "calls", "cgroups", "iouring", "lsm")
+"""`calls` is two: see `Programs._load_calls`."""
+
+END = "end_"
+"""How the programs of ends.bpf.c begin; the function follows."""
 
 PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_sys_exit": frozenset(Kind) - {
         Kind.EXEC, Kind.EXIT, Kind.FORK, Kind.DNS, Kind.UDP_SEND, Kind.SIGNAL, Kind.CGROUP, Kind.ENFORCED, Kind.BLOCKED,
+        Kind.IO_URING,
     },
     "on_exec": frozenset({Kind.EXEC}),
     "on_exit": frozenset({Kind.EXIT}),
@@ -41,10 +47,11 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "exit_listen": frozenset({Kind.LISTEN}),
     "exit_socket": frozenset({Kind.SOCKET}),
     "exit_kernel": frozenset({
-        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.IO_URING, Kind.VM_WRITE,
+        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.VM_WRITE,
     }),
     "exit_credentials": frozenset({Kind.CREDENTIALS}),
     "on_module_load": frozenset({Kind.MODULE}),
+    "on_ring_create": frozenset({Kind.IO_URING}),
     "on_submit_req": frozenset({Kind.IO_URING}),
     "on_submit_sqe": frozenset({Kind.IO_URING}),
     "dns_questions": frozenset({Kind.DNS}),
@@ -60,7 +67,13 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
 }  # fmt: skip
 """Program: the kinds of records that it gives. Those with none only enforce."""
 
+_REFUSED = re.compile(r"prog 'end_(\w+)': failed to (?:load|attach)")
+_MAX_REFUSED = 3
+
 ENFORCING = frozenset({"may_connect4", "may_connect6", "may_exec"})
+
+ENDS = "call_ends"
+"""What `Hooks.attached` calls all the programs of ends.bpf.c together."""
 
 ALTERNATIVES = {"on_submit_req": "on_submit_sqe", "on_submit_sqe": "on_submit_req"}
 """The same hook under its name in other kernels: one of the two is enough."""
@@ -71,11 +84,12 @@ class Options:
     """What is set before the programs load.
 
     `fold_s`: equal events within this time are counted, not sent (0 = all are sent). `flow_bytes`: connections that moved
-    less give no flow. Ring sizes are bytes, powers of two.
+    less give no flow. `tracepoints`: system calls are seen by their tracepoint even where the kernel has something cheaper. Ring sizes are bytes, powers of two.
     """
 
     kinds: frozenset[Kind] = frozenset(Kind)
     enforce: bool = False
+    tracepoints: bool = False
     fold_s: float = 5.0
     flow_bytes: int = 16384
     process_ring_bytes: int = 4 << 20
@@ -88,12 +102,14 @@ class Hooks:
 
     attached: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    trampolines: str = "not tried"
+    """Why system calls are seen by their tracepoint, in the kernel's words; empty = they are not."""
 
     def blind_kinds(self) -> set[Kind]:
         """Return the kinds of records that no attached program gives."""
         seen: set[Kind] = set()
         for program in self.attached:
-            if program == "on_sys_exit":
+            if program in ("on_sys_exit", ENDS):
                 continue
             seen |= PROGRAM_KINDS.get(program, frozenset())
         wanted: set[Kind] = set()
@@ -142,7 +158,11 @@ class Programs:
         folder = objects_folder()
         for name in OBJECTS:
             try:
-                self._load(name, folder)
+                if name == "calls":
+                    name = "syscalls"
+                    self._load_calls(folder)
+                else:
+                    self._load(name, folder)
             except BpfError as error:
                 if name == "process":
                     raise
@@ -152,7 +172,55 @@ class Programs:
                         self.hooks.missing[program] = error.message
         self._attach()
 
-    def _load(self, name: str, folder: Path) -> None:
+    def _load_calls(self, folder: Path) -> None:
+        """Load what looks at system calls: at the end of the functions behind them where this kernel has trampolines, else
+        behind the tracepoint that every call passes."""
+        refused: set[str] = set()
+        while not self.options.tracepoints and len(refused) <= _MAX_REFUSED:
+            functions = BpfObject(folder / f"ends.{platform.machine()}.bpf.o")
+            programs = {program.removeprefix(END): program for program in functions.programs()}
+            chosen = ends(programs, self._calls(), lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
+            if not chosen:
+                functions.close()
+                break
+            try:
+                self._load("syscalls", folder, at_end_of=chosen[0])
+                wanted = [programs[each] for each in chosen]
+                for program in functions.programs():
+                    if program not in wanted:
+                        functions.leave_out(program)
+                self._finish("ends", functions, wanted)
+                self._fill_handlers()
+                for program in wanted:
+                    functions.attach(program)
+            except BpfError as error:
+                functions.close()
+                self._forget("ends", "syscalls")
+                self.hooks.trampolines = error.message
+                if (one := _REFUSED.search(error.log)) is None:
+                    break
+                # One function that can not be had, or tracing of functions as a whole: the next turn says which.
+                refused.add(one[1])
+            else:
+                self.hooks.trampolines = ""
+                self.hooks.attached += [ENDS, *(each for each in self._loaded["syscalls"] if each in HANDLERS)]
+                return
+        self._load("syscalls", folder)
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            if (loaded := self._objects.pop(name, None)) is not None:
+                loaded.close()
+        self.maps.pop("handlers", None)
+
+    def _calls(self) -> frozenset[int]:
+        """The calls that the wanted kinds of records come from."""
+        return frozenset(
+            call for program, calls in HANDLERS.items() if PROGRAM_KINDS[program] & self.options.kinds for call in calls
+        )
+
+    def _load(self, name: str, folder: Path, *, at_end_of: str = "") -> None:
+        """Load what is wanted of one object; its programs at the tracepoint of all calls for `at_end_of` a function instead."""
         found = BpfObject(folder / f"{name}.{platform.machine()}.bpf.o")
         programs = found.programs()
         self._programs_by_object[name] = tuple(programs)
@@ -160,8 +228,12 @@ class Programs:
         wanted = []
         for program, section in programs.items():
             reason = self._reason_against(program, section)
+            if at_end_of and program == "on_sys_exit":
+                reason = ""
             if reason is None:
                 wanted.append(program)
+                if at_end_of and program in HANDLERS:
+                    found.at_end_of(program, at_end_of)
             else:
                 found.leave_out(program)
                 if reason:
@@ -169,6 +241,9 @@ class Programs:
         if not wanted:
             found.close()
             return
+        self._finish(name, found, wanted)
+
+    def _finish(self, name: str, found: BpfObject, wanted: list[str]) -> None:
         for shared in self.maps.values():
             found.share(shared)
         if not self.maps:
@@ -176,7 +251,7 @@ class Programs:
             found.resize("event_ring", self.options.event_ring_bytes)
         found.set_constants(".rodata.options", self._constants())
         if found.has_map(".rodata.calls"):
-            found.set_constants(".rodata.calls", call_table())
+            found.set_constants(".rodata.calls", call_table(calls=self._calls()))
         try:
             found.load()
         except BpfError:
@@ -227,15 +302,11 @@ class Programs:
         )
 
     def _attach(self) -> None:
-        syscalls = self._objects.get("syscalls")
-        if syscalls is not None and "on_sys_exit" in self._loaded["syscalls"]:
-            handlers = syscalls.map("handlers")
-            for program in self._loaded["syscalls"]:
-                for call in HANDLERS.get(program, ()):
-                    handlers[struct.pack("<I", call)] = struct.pack("<I", syscalls.program_fd(program))
+        if "syscalls" in self._objects and "on_sys_exit" in self._loaded["syscalls"]:
+            self._fill_handlers()
         for name, found in self._objects.items():
             for program in self._loaded[name]:
-                if program in HANDLERS:
+                if program in HANDLERS or name == "ends" or program in self.hooks.attached:
                     continue
                 try:
                     if self._sections[program].startswith("cgroup"):
@@ -250,6 +321,13 @@ class Programs:
                     self.hooks.attached.append(program)
                     if program == "on_sys_exit":
                         self.hooks.attached += [each for each in self._loaded[name] if each in HANDLERS]
+
+    def _fill_handlers(self) -> None:
+        syscalls = self._objects["syscalls"]
+        handlers = syscalls.map("handlers")
+        for program in self._loaded["syscalls"]:
+            for call in HANDLERS.get(program, ()):
+                handlers[struct.pack("<I", call)] = struct.pack("<I", syscalls.program_fd(program))
 
     def _attach_cgroup(self, found: BpfObject, program: str) -> None:
         fd = os.open(self.host.cgroup2 or "/", os.O_RDONLY | os.O_DIRECTORY)
@@ -290,6 +368,6 @@ class Programs:
 SHARED_MAPS = (
     "process_ring", "event_ring", "control", "losses", "cgroup_kinds", "folds", "scratches", "sensitive_names",
     "sensitive_folders", "socket_owners", "known_credentials", "policies", "listed_names", "blocked_networks",
-    "used_files", "interpreters", "script_readers",
+    "used_files", "interpreters", "script_readers", "handlers",
 )  # fmt: skip
 """Maps that every object declares (seawall.h); the first object makes them, the others use them."""

@@ -53,6 +53,7 @@ class Plan:
     pods: Callable[[PodDirectory, str], PodSource | None]
     """Makes what fills the directory of the pods of a node, None = there is no Kubernetes."""
     all_hooks: bool
+    tracepoints: bool
     cluster: str
     node: str
     host_root: str
@@ -88,7 +89,7 @@ def watch(plan: Plan) -> None:
         more["on_file_used"] = inventory.used
     sensor = Sensor(
         host,
-        Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None),
+        Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None, tracepoints=plan.tracepoints),
         _sink(plan, delivery),
         Engine(rules) if plan.detect and rules else None,
         cluster=plan.cluster or (plan.receiving.cluster if plan.receiving is not None else ""),

@@ -63,6 +63,9 @@ FOLDERS: dict[str, int] = dict.fromkeys(
 INTERPRETERS = (
     "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "tcsh", "csh", "busybox", "python", "pypy", "perl", "ruby", "php",
     "node", "nodejs", "lua", "deno", "bun",
+    # The loader, started by hand: it runs a program that need not be executable.
+    "ld-linux-x86-64.so", "ld-linux-aarch64.so", "ld-linux.so", "ld-linux-armhf.so", "ld-musl-x86_64.so",
+    "ld-musl-aarch64.so", "ld.so",
 )  # fmt: skip
 """Programs whose first opened files are looked at: the script they run is among them."""
 

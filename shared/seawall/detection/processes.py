@@ -343,3 +343,16 @@ def ip_entity(address: str) -> Entity:
 def domain_entity(name: str) -> Entity:
     """Name a domain."""
     return Entity(EntityKind.DOMAIN, name)
+
+
+_LOADER = re.compile(r"(?:^|/)ld(?:-linux|-musl|-\d)?[\w.-]*\.so(?:\.\d+)*$")
+
+
+def is_loader(exe: str) -> bool:
+    """Whether a program is the dynamic loader, started by its name: ld.so(8)."""
+    return _LOADER.search(exe) is not None
+
+
+def has_inline_code(process: Process) -> bool:
+    """Whether Perl, Ruby or the like was given its code as an argument (`-e`, `-ne`) or by the standard input."""
+    return len(process.args) < 2 or any(re.match(r"-[a-zA-Z]*[eE]", argument) for argument in process.args[1:8])

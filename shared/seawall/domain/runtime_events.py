@@ -412,6 +412,8 @@ class FileChmod(FileEvent, frozen=True, tag="file_chmod"):
     """The new bits, 0o7777."""
     previous_mode: int = -1
     """Before; -1 = not known."""
+    directory: bool = False
+    """Of a folder: looked for where setuid or setgid was set."""
 
 
 class FileLink(FileEvent, frozen=True, tag="file_link"):

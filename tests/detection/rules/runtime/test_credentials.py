@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from seawall.detection.rules.runtime.credentials import password_file_read
+from seawall.domain.severity import Severity
 
 from tests.detection.runtime_events import HOST, PLATFORM, Case, Cases, dialled, raised, ran, read, rows
 
@@ -122,3 +124,12 @@ CASES: Cases = {
 @pytest.mark.parametrize(("rule", "case", "fires"), rows(CASES))
 def test_credentials(rule: str, case: Case, fires: bool) -> None:
     assert raised(rule, case) is fires
+
+
+def test_a_perl_script_that_asks_for_a_home_folder_is_no_reader_by_hand():
+    asked = password_file_read(read("/etc/shadow", "/usr/bin/perl /usr/bin/psql -X", where=HOST))
+    by_hand = password_file_read(read("/etc/shadow", "perl -ne print /etc/shadow", where=HOST))
+    assert asked is not None
+    assert asked.severity is None
+    assert by_hand is not None
+    assert by_hand.severity is Severity.MEDIUM

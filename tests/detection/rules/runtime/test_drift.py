@@ -44,6 +44,7 @@ CASES: Cases = {
             event(ScriptRun, "sh /srv/s.sh", path="/srv/s.sh", origin="upper"),
             event(ScriptRun, "python3 /code/x.py", exe="/usr/bin/python3.11", path="/code/x.py", origin="bind"),
             event(ScriptRun, "sh", path="-", origin="upper"),
+            event(ScriptRun, "/lib64/ld-linux-x86-64.so.2 /dev/shm/x", path="/dev/shm/x", origin="tmpfs"),
         ],
         [
             event(ScriptRun, "sh /srv/s.sh", path="/srv/s.sh", origin="upper", where=HOST),

@@ -108,6 +108,7 @@ CASES: Cases = {
             event(FileChmod, path="/x", mode=0o4755, previous_mode=0o4711),
             event(FileChmod, "dpkg -i x", path="/x", mode=0o4755),
             event(FileChmod, path="/var/x", mode=0o2755 & ~0o010),
+            event(FileChmod, path="/var/mail", mode=0o2775, directory=True),
         ],
     ),
     "RT-0713": (

@@ -124,6 +124,7 @@ CASES: Cases = {
         [
             [ran(c, at=n) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a"])],
             [ran("id", at=n) for n in range(6)],
+            [ran(f"/usr/bin/env bash /srv/{n}.sh", at=n) for n in range(6)],
             [ran(c, at=n, session=n) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a", "whoami"])],
             [ran(c, at=n * 100) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a", "whoami"])],
         ],

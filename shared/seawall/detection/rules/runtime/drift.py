@@ -14,6 +14,7 @@ from seawall.detection.processes import (
     file_entity,
     in_build,
     is_hidden,
+    is_loader,
     is_temporary,
     program,
     server_above,
@@ -184,6 +185,12 @@ def drifted_script(event: ScriptRun) -> Match | None:
     """
     if event.container is None or event.process.drift or in_build(event) or by_package_manager(event):
         return None
+    if is_loader(event.process.exe):
+        # The file need not be executable and may lie where nothing can be executed.
+        message = f"the loader runs {event.path}, which is not from the image"
+        return Match(
+            message, Severity.HIGH, ("the loader was started by hand",), (file_entity(event, event.path),), event.path
+        )
     if program(event.process) not in SHELLS | INTERPRETERS:
         return None
     path = "its standard input" if event.path == "-" else event.path

@@ -529,7 +529,7 @@ def setuid_bit(event: FileChmod) -> Match | None:
     ):
         return None
     if not event.mode & 0o4000 and (
-        not event.mode & 0o010 or program(event.process) in ("systemd-tmpfile", "mkdir", "install")
+        event.directory or not event.mode & 0o010 or program(event.process) in ("systemd-tmpfile", "mkdir", "install")
     ):
         return None  # setgid without group execution marks folders and locks
     return Match(f"{event.path} became {event.mode:o}", entities=(file_entity(event, event.path),), key=event.path)

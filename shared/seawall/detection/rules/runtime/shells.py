@@ -689,6 +689,8 @@ def discovery_burst(event: ProcessExec) -> Match | None:
         process.command_line,
     ):
         return None
+    if name == "env" and any("=" not in argument and not argument.startswith("-") for argument in process.args[1:]):
+        return None  # it starts a program: `#!/usr/bin/env bash`
     container = event.container
     if (
         container is not None

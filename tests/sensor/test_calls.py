@@ -1,0 +1,70 @@
+"""Which functions are looked at for which system calls, on kernels that have them, have some, or have none."""
+
+from __future__ import annotations
+
+import pytest
+from seawall_sensor.calls import CALLS, HANDLERS, call_of_function, call_table, ends
+from seawall_sensor.files import script_of
+
+ALL = frozenset(call for calls in HANDLERS.values() for call in calls)
+FUNCTIONS = [
+    f"__{form}_sys_{ {'umount2': 'umount'}.get(name, name) }"
+    for name in CALLS
+    for form in ("x64", "ia32", "ia32_compat")
+    if not name.endswith(("64", "32"))
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("__x64_sys_openat", "openat"),
+        ("__x64_sys_umount", "umount2"),
+        ("__ia32_sys_setuid16", "setuid"),
+        ("__ia32_sys_ia32_truncate64", "truncate64"),
+        ("__ia32_compat_sys_ia32_clone", "clone"),
+        ("__arm64_sys_unlinkat", "unlinkat"),
+    ],
+)
+def test_the_call_of_a_function(function, name):
+    assert call_of_function(function) == CALLS[name][0]
+
+
+def test_others_are_none_of_ours():
+    assert call_of_function("__x64_sys_read") == 0
+    assert call_of_function("security_file_open") == 0
+
+
+def test_all_calls_natively_and_for_32_bit():
+    found = ends(FUNCTIONS, ALL, lambda _: True, "x86_64")
+    assert found is not None
+    assert {call_of_function(each) for each in found if each.startswith("__x64")} == ALL
+    assert "__ia32_compat_sys_openat" in found
+    assert "__ia32_sys_openat" not in found  # the compat form is the one that 32-bit programs reach
+
+
+def test_a_function_that_is_missing_means_the_tracepoint():
+    assert ends(FUNCTIONS, ALL, lambda each: each != "__x64_sys_openat", "x86_64") is None
+    assert ends(FUNCTIONS, ALL, lambda _: False, "x86_64") is None
+
+
+def test_a_call_that_an_old_kernel_lacks_does_not():
+    assert ends(FUNCTIONS, ALL, lambda each: "fchmodat2" not in each, "x86_64")
+
+
+def test_only_what_is_needed():
+    found = ends(FUNCTIONS, frozenset(HANDLERS["exit_connect"]), lambda _: True, "x86_64")
+    assert found == ["__ia32_compat_sys_connect", "__x64_sys_connect"]
+    assert sum(map(bool, call_table("x86_64", frozenset(HANDLERS["exit_connect"])))) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "program"),
+    [
+        (("/lib64/ld-linux-x86-64.so.2", "/dev/shm/x", "y"), "/dev/shm/x"),
+        (("ld.so", "--library-path", "/l", "--argv0", "sshd", "x"), "/srv/x"),
+        (("ld.so", "--list"), ""),
+    ],
+)
+def test_what_the_loader_was_told_to_run(args, program):
+    assert script_of("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", args, "/srv") == program
