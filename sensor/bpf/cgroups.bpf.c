@@ -6,6 +6,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define DNS_PORT 53
 #define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 #define ETIMEDOUT 110
 #define ALLOW 1
@@ -306,6 +307,9 @@ int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const 
 	struct head *owner;
 	u64 key = (u64)sk, sent, received;
 
+	/* A socket begins: whoever had one at this address before and never closed it within sight is not its owner. */
+	if (new_state == TCP_SYN_SENT || new_state == TCP_SYN_RECV)
+		bpf_map_delete_elem(&socket_owners, &key);
 	if (new_state != TCP_CLOSE)
 		return 0;
 	owner = bpf_map_lookup_elem(&socket_owners, &key);

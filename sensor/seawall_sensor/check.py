@@ -42,7 +42,7 @@ EVENT_KINDS: dict[type[Any], frozenset[Kind]] = {
     events.BpfLoad: frozenset({Kind.BPF}),
     events.IoUring: frozenset({Kind.IO_URING}),
     events.Signal: frozenset({Kind.SIGNAL}),
-    events.ProcessVmWrite: frozenset({Kind.VM_WRITE}),
+    events.ProcessVmWrite: frozenset({Kind.VM_WRITE, Kind.OPEN}),
 }
 """Event of an analytic: the records that it is made from."""
 

@@ -450,12 +450,13 @@ class Decoder:
                 SensitiveRead(**self._base(head, entry, container), path=path, inode=record.inode, file_type=form)
             )
             return
+        writes = bool(record.flags & (OPEN_WRITES | 3))
         found.append(
             FileOpen(
                 **self._base(head, entry, container),
                 path=path,
                 flags=record.flags & (OPEN_SCRIPT - 1),
-                writes=bool(record.flags & OPEN_WRITES) or bool(record.flags & 3),
+                writes=writes,
                 creates=bool(record.flags & OPEN_CREATED),
                 truncates=bool(record.flags & 0o1000),
                 asked=asked if asked != path else "",
@@ -463,6 +464,26 @@ class Decoder:
                 inode=record.inode,
                 device=record.device,
                 origin=ORIGINS[record.origin],
+            )
+        )
+        if path.endswith("/mem") and path.startswith("/proc/") and writes:
+            self._memory_opened(head, entry, container, path, asked, found)
+
+    def _memory_opened(
+        self, head: Head, entry: Entry, container: Container | None, path: str, asked: str, found: Found
+    ) -> None:
+        """Another process's memory, opened for writing through /proc: the same as writing it by a call."""
+        pid, where = self._proc_target(path, asked, entry)
+        if pid == entry.pid or not pid:
+            return
+        target = self.processes.peek(pid)
+        found.append(
+            ProcessVmWrite(
+                **self._base(head, entry, container),
+                target_pid=pid,
+                target_exe=target.exe if target is not None else "",
+                target_container=where,
+                size_bytes=0,
             )
         )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -21,6 +24,8 @@ from seawall.domain.runtime_events import (
 )
 
 _MAX_BUFFER = 1 << 16
+_MAX_TOLD, _MAX_TEXTS, _SILENCE_S = 4096, 16, 600.0
+_NUMBERS = re.compile(r"\d+")
 
 STATE_EVENTS = (ContainerStart, ContainerStop, ImageInUse, NodeInventory, FileVerdict, Enforced, Loss, Heartbeat)
 """What a receiver always gets: the node's state. Of the rest it gets what raised an alert, unless it wants all."""
@@ -85,6 +90,44 @@ class Alerting:
         self._sink.flush()
 
 
+class _Told:
+    """What was told of one alert."""
+
+    __slots__ = ("at", "count", "severity", "texts")
+
+    def __init__(self) -> None:
+        self.count, self.severity, self.at = 0, -1, 0.0
+        self.texts: set[str] = set()
+
+
+class Repeats:
+    """Which repeats of an alert are worth a line: a scan of 600 ports is one matter, not 600.
+
+    Told are those that say something new (16 texts, numbers aside), that are graver, that come after ten minutes of silence,
+    and of the others the second, the fourth, the eighth.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._told: OrderedDict[str, _Told] = OrderedDict()
+
+    def count(self, alert: Alert) -> int:
+        """Return how often the alert came until now; 0 when this time need not be told."""
+        told = self._told.pop(alert.id, None) or _Told()
+        self._told[alert.id] = told
+        if len(self._told) > _MAX_TOLD:
+            self._told.popitem(last=False)
+        told.count += 1
+        text, now = _NUMBERS.sub("", alert.message[:200]), self._now()
+        new = text not in told.texts and len(told.texts) < _MAX_TEXTS
+        tell = new or alert.severity > told.severity or now - told.at > _SILENCE_S or not told.count & (told.count - 1)
+        if new:
+            told.texts.add(text)
+        if tell:
+            told.severity, told.at = max(told.severity, alert.severity), now
+        return told.count if tell else 0
+
+
 class JsonLines:
     """Writes results to a binary stream. `only` keeps some kinds of lines; losses and heartbeats always pass with "alert"
     too, unless they are left out by `only` in full: `--only alert` prints alerts, the ready heartbeat and losses."""
@@ -93,6 +136,7 @@ class JsonLines:
         self._stream, self._only = stream, frozenset(only) | ({"heartbeat", "loss"} if only else frozenset())
         self._encoder = msgspec.json.Encoder()
         self._lines = bytearray()
+        self._repeats = Repeats()
 
     def event(self, event: RuntimeEvent) -> None:
         """Write an event, a loss or a heartbeat."""
@@ -105,8 +149,11 @@ class JsonLines:
 
     def alert(self, alert: Alert, event: RuntimeEvent) -> None:
         """Write an alert with its container and process tree."""
-        if not self._only or "alert" in self._only:
-            self._write(self._encoder.encode(alert_line(alert, event)))
+        if self._only and "alert" not in self._only:
+            return
+        count = self._repeats.count(alert)
+        if count:
+            self._write(self._encoder.encode(alert_line(alert, event) | {"count": count}))
 
     def _write(self, line: bytes) -> None:
         self._lines += line
