@@ -785,6 +785,11 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 		bpf_probe_read_user(&value, 4, (void *)text);
 		text += 48;		/* prog_name, linux/bpf.h */
 		break;
+	case CALL_IO_URING_SETUP:
+		if (ret >= 0)
+			return 0;	/* iouring.bpf.c sees rings that were made */
+		kind = KIND_IO_URING;
+		break;
 	case CALL_VM_WRITEV:
 		kind = KIND_VM_WRITE;
 		target = value;

@@ -71,6 +71,7 @@ CALLS: dict[str, tuple[int, int, int, int, int]] = {
     "finit_module": (36, 313, 350, 273, 379),
     "delete_module": (37, 176, 129, 106, 129),
     "bpf": (38, 321, 357, 280, 386),
+    "io_uring_setup": (39, 425, 425, 425, 425),
     "process_vm_writev": (40, 311, 348, 271, 377),
     "ftruncate": (41, 77, 93, 46, 93),
     "ftruncate64": (41, -1, 194, -1, 194),
@@ -84,7 +85,7 @@ HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_accept": (24,),
     "exit_listen": (25,),
     "exit_socket": (26,),
-    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 40),
+    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 39, 40),
     "exit_credentials": (32, 33, 34),
 }
 """Program of syscalls.bpf.c: the calls that it is reached for."""
@@ -95,7 +96,8 @@ _FUNCTION = re.compile(r"__(?:x64|ia32|arm64)_(?:compat_)?sys_(?:ia32_)?(\w+?)(?
 _FUNCTION_OF = {"umount2": "umount"}
 
 _MAY_BE_ABSENT = frozenset({
-    "fchmodat2", "openat2", "open_by_handle_at", "init_module", "finit_module", "delete_module", "process_vm_writev",
+    "fchmodat2", "openat2", "open_by_handle_at", "init_module", "finit_module", "delete_module", "io_uring_setup",
+    "process_vm_writev",
 })  # fmt: skip
 """Calls that came after 5.8 or that a kernel can be built without: where their function is missing, so are they."""
 

@@ -33,7 +33,6 @@ END = "end_"
 PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_sys_exit": frozenset(Kind) - {
         Kind.EXEC, Kind.EXIT, Kind.FORK, Kind.DNS, Kind.UDP_SEND, Kind.SIGNAL, Kind.CGROUP, Kind.ENFORCED, Kind.BLOCKED,
-        Kind.IO_URING,
     },
     "on_exec": frozenset({Kind.EXEC}),
     "on_exit": frozenset({Kind.EXIT}),
@@ -47,7 +46,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "exit_listen": frozenset({Kind.LISTEN}),
     "exit_socket": frozenset({Kind.SOCKET}),
     "exit_kernel": frozenset({
-        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.VM_WRITE,
+        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.IO_URING, Kind.VM_WRITE,
     }),
     "exit_credentials": frozenset({Kind.CREDENTIALS}),
     "on_module_load": frozenset({Kind.MODULE}),

@@ -1,9 +1,11 @@
 """On Debian's cloud kernel, where the BPF security module exists: `check` tells the truth, drifted and listed programs are
-refused with EPERM before anything of them ran, and the alerts say so."""
+refused with EPERM before anything of them ran, the alerts say so, and system calls are seen without the tracepoint that all
+of them pass."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -50,7 +52,8 @@ exec chroot /run/c/root /bin/busybox sh -c '
 echo $$ > /cg/libpod-{CONTAINER}.scope/cgroup.procs; sleep 3
 /bin/busybox true; echo "image $?"
 /bin/busybox cp /bin/busybox /drifted; /drifted true; echo "drifted $?"
-/bin/listed true; echo "listed $?"'
+/bin/listed true; echo "listed $?"
+/bin/busybox unshare -m /bin/busybox true'
 X
 sleep 2
 unshare -m /bin/busybox sh /run/inside > /run/inside.out 2>&1
@@ -79,6 +82,9 @@ def test_check_tells_the_truth(console):
     assert found["works"]
     assert found["kernel"].startswith("6.1")
     assert "may_exec" in found["attached"]
+    assert "call_ends" in found["attached"]
+    assert "on_sys_exit" not in found["attached"]
+    assert "trampolines" in found["system_calls"]
     assert "before they run" in found["exec_blocking"]
     assert found["blind"] == []
 
@@ -90,8 +96,18 @@ def test_refused_with_eperm(console):
     assert console.count("Operation not permitted") == 2
 
 
+def _alerts(console: str) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("line ")) for line in console.splitlines() if line.startswith("line ")]
+
+
+def test_a_system_call_is_seen_at_the_end_of_its_function(console):
+    (made,) = [each for each in _alerts(console) if each["analytic"] == "RT-0901" and each["container"]]
+    assert made["container"]["name"] == "shop"
+    assert "mnt" in made["message"]
+
+
 def test_alerts_say_so(console):
-    alerts = [json.loads(line.removeprefix("line ")) for line in console.splitlines() if line.startswith("line ")]
+    alerts = _alerts(console)
     blocked = [each for each in alerts if each["analytic"] == "RT-0102"]
     assert {each["container"]["name"] for each in blocked} == {"shop"}
     assert any("/drifted" in each["message"] for each in blocked)

@@ -44,7 +44,12 @@ CASES: Cases = {
     ),
     "RT-0704": (
         [wrote("/root/.bashrc"), wrote("/etc/profile.d/x.sh")],
-        [wrote("/home/a/.bashrc", "useradd -m a"), wrote("/root/.bashrc.d"), wrote("/root/.bashrc", writes=False)],
+        [
+            wrote("/home/a/.bashrc", "/usr/bin/perl /usr/sbin/adduser a"),
+            wrote("/home/a/.bashrc", "useradd -m a"),
+            wrote("/root/.bashrc.d"),
+            wrote("/root/.bashrc", writes=False),
+        ],
     ),
     "RT-0705": (
         [wrote("/etc/cron.d/x"), moved("/var/spool/cron/crontabs/root")],

@@ -244,6 +244,13 @@ def profile_modified(event: FileEvent) -> Match | None:
         (".gitconfig", ".vimrc")
     ):
         return None
+    if (
+        name == "perl"
+        and not event.process.script_drift
+        and event.process.args[1:2]
+        and (event.process.args[1].rpartition("/")[2] in ("adduser", "addgroup"))
+    ):
+        return None  # Debian's adduser fills the new home; the account itself is told (RT-0701)
     own = name in ("vi", "vim", "nano", "emacs") and interactive(event)
     return Match(
         f"{event.process} wrote {path}",
