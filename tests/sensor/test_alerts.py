@@ -47,7 +47,7 @@ def test_alert(sensor, in_container, analytic, line, named, options):
             and (each["container"] or {}).get("name") == name
             and named in each["message"]
         ),
-        8,
+        40,
     )
     assert alert["container"]["image"].startswith("localhost/seawall-test-busybox")
     assert alert["process"]["exe"]

@@ -133,6 +133,15 @@ CASES: Cases = {
             wrote("/root/.ssh/authorized_keys", writes=False),
         ],
     ),
+    "RT-0716": (
+        [ran("setcap cap_setuid+ep /tmp/python3"), ran("/sbin/setcap cap_dac_override,cap_chown=eip /usr/bin/vim")],
+        [
+            ran("setcap cap_net_bind_service=+ep /usr/bin/node"),
+            ran("setcap cap_setuid+ep /x", by=["dpkg --configure -a"]),
+            ran("setcap -r /usr/bin/vim"),
+            ran("getcap -r /"),
+        ],
+    ),
     "RT-0715": (
         [read("/root/.ssh/authorized_keys")],
         [read("/root/.ssh/authorized_keys", "sshd"), read("/root/.ssh/known_hosts")],

@@ -665,3 +665,35 @@ def authorized_keys_read(event: SensitiveRead) -> Match | None:
     ):
         return None
     return Match(f"{event.process} read {event.path}", entities=(file_entity(event, event.path),), key=event.path)
+
+
+_STRONG = re.compile(
+    r"cap_(?:setuid|setgid|sys_admin|sys_ptrace|sys_module|sys_rawio|dac_override|dac_read_search|chown|fowner|setfcap|bpf|perfmon)"
+    r"|=e[ip]*p?$|\ball[+=]",
+    re.IGNORECASE,
+)
+
+
+@detection(
+    id="RT-0716",
+    title="Capabilities given to a file",
+    severity=Severity.MEDIUM,
+    attack=("T1548.001",),
+    on=ProcessExec,
+    response="Take them away (`setcap -r FILE`), find out whether the file was run.",
+    action="gave capabilities to a file",
+    needs=(EXECS,),
+    programs=frozenset({"setcap"}),
+    benign=("Package managers and image builds (left out).",),
+    investigate=("Is the file an interpreter or a copy of a shell: then anyone who runs it has them.",),
+)
+def file_capabilities(event: ProcessExec) -> Match | None:
+    """setcap(8) gives a file capabilities that are as good as root, outside package management: it outlasts the session."""
+    process = event.process
+    if in_build(event) or by_package_manager(event) or program(process) != "setcap":
+        return None
+    given = [argument for argument in process.args[1:] if _STRONG.search(argument)]
+    if not given or "-r" in process.args:
+        return None
+    path = process.args[-1]
+    return Match(f"{path} gets {given[0]}", entities=(file_entity(event, path),), key=path)
