@@ -64,8 +64,20 @@ class NodeFile:
         return self.obj.index
 
 
+_LISTS: Final = frozenset(
+    {
+        "authorization-mode",
+        "enable-admission-plugins",
+        "disable-admission-plugins",
+        "tls-cipher-suites",
+        "feature-gates",
+    }
+)
+"""Flags that add up when they are given more than once; of all others the last one counts. Source: pflag, StringSlice."""
+
+
 def parse_flags(words: list[str], path: str) -> dict[str, tuple[str, str]]:
-    """Return the flags of a command line: `--flag=value`, `--flag value` and `--flag`."""
+    """Return the flags of a command line: `--flag=value`, `--flag value` and `--flag`, with repeated lists joined."""
     found: dict[str, tuple[str, str]] = {}
     position = 0
     while position < len(words):
@@ -80,7 +92,10 @@ def parse_flags(words: list[str], path: str) -> dict[str, tuple[str, str]]:
                 value, position = following, position + 1
             else:
                 value = "true"
-        found[name.strip().replace("_", "-")] = (value.strip().strip("\"'"), at)
+        name, value = name.strip().replace("_", "-"), value.strip().strip("\"'")
+        if name in _LISTS and name in found:
+            value = f"{found[name][0]},{value}"
+        found[name] = (value, at)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from seawall.posture.check import Finding, check, fail, in_container, manual, not_applicable
-from seawall.posture.objects import Obj, mapping, mappings, quote, text
+from seawall.posture.objects import Obj, mapping, mappings, quote, sequence, text
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -35,6 +35,10 @@ _PLACEHOLDERS: Final = re.compile(
     r"(?i)^(|\s+|true|false|yes|no|null|none|\d{1,2}|<.*>|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|/[\w./-]+|\*+)$"
 )
 _LINE_NAME: Final = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_.]*$")
+_FLAG_NAMES: Final = re.compile(
+    r"(?i)(?:passw(?:or)?d|passphrase|api_?key|(?:access|secret)_key|client_secret|(?:^|auth_|access_|api_|bearer_|bot_)token)$"
+)
+"""Flags that take a credential itself. `--tls-secret` and its kin take the name of a Secret."""
 _SYSTEM_MAPS: Final = frozenset(
     {"kube-root-ca.crt", "openshift-service-ca.crt", "cluster-info", "extension-apiserver-authentication"}
 )
@@ -95,6 +99,14 @@ def clear_text_credential(subject: Workload | Obj, _: World) -> Iterator[Finding
                     "no credential",
                     f"variable {item.get('name')}",
                 )
+        for field in ("command", "args"):
+            for index, word in enumerate(sequence(container.body.get(field))):
+                name, equals, value = text(word).partition("=")
+                name = name.lstrip("-").replace("-", "_") if name.startswith("-") else ""
+                if equals and name and reveals(name if _FLAG_NAMES.search(name) else "", value):
+                    yield in_container(
+                        container, f"{field}[{index}]", f"{len(value)} characters", "no credential", f"flag {name}"
+                    )
 
 
 @check("WL-079", on=Workload)
