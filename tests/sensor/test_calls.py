@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from seawall.catalog import collect
+from seawall.detection.declaration import Detection
+from seawall.domain.runtime_events import Connect, Mount, ProcessExec
 from seawall_sensor.calls import CALLS, HANDLERS, call_of_function, call_table, ends
+from seawall_sensor.check import kinds_of
 from seawall_sensor.files import script_of
+from seawall_sensor.host import Host
+from seawall_sensor.loader import Options, Programs
+from seawall_sensor.records import Kind
 
 ALL = frozenset(call for calls in HANDLERS.values() for call in calls)
 FUNCTIONS = [
@@ -68,3 +75,26 @@ def test_only_what_is_needed():
 )
 def test_what_the_loader_was_told_to_run(args, program):
     assert script_of("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", args, "/srv") == program
+
+
+@pytest.mark.real("ebpf")
+@pytest.mark.bpf
+@pytest.mark.parametrize(
+    ("on", "handlers"),
+    [
+        pytest.param(ProcessExec, set(), id="programs only"),
+        pytest.param(Connect, {"exit_connect"}, id="connections"),
+        pytest.param(Mount, {"exit_mount"}, id="mounts"),
+    ],
+)
+def test_hooks_that_no_rule_needs_are_not_attached(programs, on, handlers):
+    rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.on is on]
+    loaded = Programs(Host.here(), Options(kinds=kinds_of(rules[:1]) - {Kind.IN_USE}))
+    try:
+        loaded.start()
+        attached = set(loaded.hooks.attached)
+    finally:
+        loaded.close()
+    assert attached & set(HANDLERS) == handlers
+    assert bool(attached & {"on_sys_exit", "call_ends"}) is bool(handlers)
+    assert not attached & {"dns_questions", "on_fork", "on_signal", "on_ring_create", "may_exec"}
