@@ -8,6 +8,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,10 @@ def test_everything_is_formatted() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraform.Module]:
-    with terraform.module("aws", tmp_path_factory.mktemp("aws")) as module:
+@contextmanager
+def aws_module(folder: Path) -> Iterator[terraform.Module]:
+    """The AWS module with a package that Terraform can hash."""
+    with terraform.module("aws", folder) as module:
         with zipfile.ZipFile(module.folder / "tests/package.zip", "w") as package:
             package.writestr("handlers.py", "")
         yield module
@@ -45,9 +48,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraform.Module]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.real("terraform-aws")
-def test_aws_module_is_valid_and_passes_its_own_tests(aws: terraform.Module) -> None:
-    aws.run("validate", "-no-color")
-    assert "0 failed" in aws.run("test", "-no-color")
+@pytest.mark.usefixtures("deployment")
+def test_aws_module_is_valid_and_passes_its_own_tests(tmp_path: Path) -> None:
+    with aws_module(tmp_path) as module:
+        module.run("validate", "-no-color")
+        assert "0 failed" in module.run("test", "-no-color")
 
 
 @pytest.mark.shared
@@ -126,9 +131,51 @@ SERVICES = [
 ]
 
 
+class Deployment:
+    """The AWS module, applied to moto and destroyed again. Both are mostly waiting: they go on while other tests run."""
+
+    def __init__(self, module: terraform.Module, moto: str, pool: ThreadPoolExecutor) -> None:
+        self._module, self._pool = module, pool
+        self.applied = pool.submit(apply, module, moto)
+        self.destroyed: Future[str] | None = None
+
+    def destroy(self) -> None:
+        """Begin to destroy it, as the guide says."""
+        self.destroyed = self._pool.submit(
+            self._module.run,
+            "destroy",
+            "-auto-approve",
+            "-input=false",
+            "-no-color",
+            "-parallelism=30",
+            "-refresh=false",
+        )
+
+
 @pytest.fixture(scope="module")
-def applied(aws: terraform.Module, moto: str) -> Iterator[dict[str, Any]]:
-    """Outputs of the AWS module applied to moto; destroyed afterwards, as the guide says."""
+def deployment(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Deployment]:
+    """A deployment that is being made; at the end nothing of it is left."""
+    with aws_module(tmp_path_factory.mktemp("aws")) as module, ThreadPoolExecutor(1) as pool:
+        made = Deployment(module, moto, pool)
+        yield made
+        if made.applied.exception() is None:
+            if made.destroyed is None:
+                made.destroy()
+            assert made.destroyed is not None
+            made.destroyed.result()
+            assert module.run("state", "list") == ""
+            assert "QueueUrls" not in client("sqs", moto).list_queues()
+
+
+@pytest.fixture
+def applied(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """The outputs of the deployment, for the one test that looks at it."""
+    yield deployment.applied.result()
+    deployment.destroy()
+
+
+def apply(aws: terraform.Module, moto: str) -> dict[str, Any]:
+    """Plan and apply the module to moto; return its outputs."""
     endpoints = "".join(f'    {name} = "{moto}"\n' for name in SERVICES)
     (aws.folder / "provider.tf").write_text(
         'provider "aws" {\n  region = "eu-west-1"\n  access_key = "test"\n  secret_key = "test"\n'
@@ -150,10 +197,8 @@ def applied(aws: terraform.Module, moto: str) -> Iterator[dict[str, Any]]:
     )
     aws.run("plan", "-input=false", "-no-color", "-out=it.plan")
     aws.run("apply", "-input=false", "-no-color", "-parallelism=30", "it.plan")
-    yield json.loads(aws.run("output", "-json"))
-    aws.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=30")
-    assert aws.run("state", "list") == ""
-    assert "QueueUrls" not in client("sqs", moto).list_queues()
+    outputs: dict[str, Any] = json.loads(aws.run("output", "-json"))
+    return outputs
 
 
 def client(service: str, url: str) -> Any:
