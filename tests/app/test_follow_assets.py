@@ -194,3 +194,33 @@ def test_metadata_alone_is_no_object(store: SqlStore) -> None:
     state = store.assets.get(WEB)
     assert state is not None
     assert "spec" in state.body
+
+
+POLICY = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "deny", "namespace": "shop"},
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+}
+
+
+def uncovered(store: SqlStore, name: str) -> bool:
+    found = store.assessments.find(scope="prod", ref=ObjectRef("Deployment", name, "shop"), status=Status.FAIL)
+    return any("no policy restricts" in item.reason for item in found)
+
+
+def test_what_depends_on_a_changed_object_is_judged_again(store: SqlStore) -> None:
+    listed(store, deployment())
+    assert uncovered(store, "web")
+    following = follower(store)
+    place = {
+        "requestURI": "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/deny",
+        "objectRef": {"resource": "networkpolicies", "namespace": "shop", "name": "deny", "apiGroup": "networking.k8s.io", "apiVersion": "v1"},
+    }  # fmt: skip
+    now = T0 + timedelta(minutes=1)
+    following.take(events(event("create", POLICY, **place)), now)
+    following.flush(now)
+    assert not uncovered(store, "web")
+    following.take(events(event("delete", None, minutes=2, **place)), now + timedelta(minutes=1))
+    following.flush(now + timedelta(minutes=1))
+    assert uncovered(store, "web")

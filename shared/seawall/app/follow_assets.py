@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import Any, Final
 
 from seawall.app.judge_posture import PosturePolicy
@@ -29,6 +30,8 @@ FLUSH_AFTER: Final = timedelta(seconds=20)
 MAX_READS: Final = 200
 """How many objects of one batch are read again because its events do not carry them; the timer finds the rest."""
 MAX_WAITING: Final = 5000
+MAX_DEPENDENTS: Final = 500
+"""How many objects that depend on changed ones are judged again at once; the timer finds the rest."""
 _CHANGING: Final = frozenset({"create", "update", "patch", "delete"})
 _SUBRESOURCES: Final = frozenset({"", "scale", "ephemeralcontainers"})
 
@@ -182,8 +185,7 @@ class AssetFollower:
         return sum(self._judge(scope, items, now) for scope, items in waiting.items())
 
     def _judge(self, scope: str, items: Mapping[str, Mutation], now: datetime) -> int:
-        from seawall.posture.engine import reassess
-        from seawall.posture.exceptions import apply_exceptions
+        from seawall.posture.dependents import dependents
         from seawall.posture.world import World
 
         if not self._store.assessments.counts(scope):
@@ -192,27 +194,34 @@ class AssetFollower:
         fresh = {key: item.obj for key, item in items.items() if item.obj is not None}
         around = [Obj(dict(state.body)) for state in self._store.assets.objects(scope) if state.asset.id not in items]
         world = World([*around, *fresh.values()], today=now.date(), parameters=policy.parameters)
+        wanted = {obj.ref: obj for obj in fresh.values()}
+        for item in items.values():
+            for obj in islice(dependents(world, item.kind, item.namespace, item.name), MAX_DEPENDENTS):
+                if len(wanted) < len(fresh) + MAX_DEPENDENTS:
+                    wanted.setdefault(obj.ref, obj)
         changed = 0
         results: list[Assessment] = []
-        for key, item in items.items():
-            obj = fresh.get(key)
-            ref = ObjectRef(item.kind, item.name, item.namespace)
-            mine: list[Assessment] = []
-            if obj is not None:
-                report = reassess(world, obj, cluster=scope)
-                # Paths are searched over whole clusters: until the next listing, what is known of a failure stays.
-                known = self._store.assessments.find(scope=scope, ref=obj.ref)
-                report.priorities = {found.id: found.priority for found in known if found.priority is not None}
-                apply_exceptions(report, policy.exceptions, now.date())
-                mine = [found for found in report.assessments() if _same(found.object, obj)]
-                ref = obj.ref
-            count = self._store.assessments.replace_object(scope, ref, mine, now)
-            if count:
+        gone = [ObjectRef(item.kind, item.name, item.namespace) for key, item in items.items() if key not in fresh]
+        nothing: list[Assessment] = []
+        judged = ((ref, self._results(world, obj, scope, policy, now)) for ref, obj in wanted.items())
+        for ref, found in chain(((ref, nothing) for ref in gone), judged):
+            if count := self._store.assessments.replace_object(scope, ref, found, now):
                 changed += count
-                results += mine
+                results += found
         if results:
             self._store.outbox.add(assessment_entries(self._publishers(), results, now))
         return changed
+
+    def _results(self, world: Any, obj: Obj, scope: str, policy: PosturePolicy, now: datetime) -> list[Assessment]:
+        from seawall.posture.engine import reassess
+        from seawall.posture.exceptions import apply_exceptions
+
+        report = reassess(world, obj, cluster=scope)
+        # Paths are searched over whole clusters: until the next listing, what is known of a failure stays.
+        known = self._store.assessments.find(scope=scope, ref=obj.ref)
+        report.priorities = {found.id: found.priority for found in known if found.priority is not None}
+        apply_exceptions(report, policy.exceptions, now.date())
+        return [found for found in report.assessments() if _same(found.object, obj)]
 
 
 def _read_first(items: Sequence[Mutation]) -> list[Mutation]:
