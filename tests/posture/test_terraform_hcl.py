@@ -102,3 +102,24 @@ def test_what_cannot_be_read_is_a_note_and_the_rest_is_judged(tmp_path: Path) ->
 def test_any_text_is_a_body_or_a_clear_error(source: str) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(parse(source), dict)
+
+
+def test_locals_that_double_end_at_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("seawall.posture.terraform.hcl.MAX_VALUES", 20_000)
+    texts = "\n".join(f'  t{n} = "${{local.t{n - 1}}}${{local.t{n - 1}}}"' for n in range(1, 60))
+    lists = "\n".join(f"  l{n} = [local.l{n - 1}, local.l{n - 1}]" for n in range(1, 60))
+    source = f'locals {{\n  t0 = "0123456789"\n  l0 = ["x"]\n{texts}\n{lists}\n}}\n'
+    folder = written(
+        tmp_path,
+        {"main.tf": source + REGISTRY % "local.t59" + 'resource "aws_eks_cluster" "e" {\n  name = local.l59\n}\n'},
+    )
+    loaded = load(folder)
+    assert ["more than 20,000 values" in note.reason for note in loaded.notes] == [True]
+
+
+def test_modules_that_call_each_other_twice_end_at_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("seawall.posture.terraform.hcl.MAX_MODULES", 50)
+    call = 'module "%s" {\n  source = "../m%d"\n}\n'
+    files = {f"m{n}/main.tf": call % ("a", n + 1) + call % ("b", n + 1) for n in range(12)}
+    loaded = load(written(tmp_path, files | {"m12/main.tf": REGISTRY % "true"}))
+    assert ["more than 50 module calls" in note.reason for note in loaded.notes] == [True]

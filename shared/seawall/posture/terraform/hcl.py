@@ -22,6 +22,12 @@ SUFFIXES: Final = frozenset({".tf", ".tfvars"})
 MAX_BYTES: Final = 256 << 10
 """Of one file: the parser reads about 15 kB a second."""
 MAX_DEPTH: Final = 20
+MAX_MODULES: Final = 1000
+"""Calls of modules in one run: modules that call each other twice double at every step."""
+MAX_VALUES: Final = 5_000_000
+"""Values worked out in one run, about 10 s: a local may name another twice, and that one a third."""
+MAX_TEXT: Final = 256 << 10
+"""Characters of a text that references were put into."""
 _UNKNOWN: Final = "${unknown}"
 _MODULE: Final = re.compile(rb'^\s*module\s+"', re.MULTILINE)
 _RESOURCE: Final = re.compile(rb'^\s*resource\s+"(?:%s)"' % "|".join(sorted(KINDS)).encode(), re.MULTILINE)
@@ -71,6 +77,8 @@ class _Reading:
         self.result = Configurations()
         self._bytes: dict[Path, bytes] = {}
         self._parsed: dict[Path, dict[str, Any]] = {}
+        self._modules = 0
+        self._budget = _Budget(MAX_VALUES)
 
     def concerns(self, files: Iterable[Path]) -> bool:
         """Whether a folder holds container resources or calls modules: others are not parsed."""
@@ -81,9 +89,19 @@ class _Reading:
 
     def evaluate(self, folder: Path, files: list[Path], arguments: Mapping[str, Any], depth: int) -> None:
         """Add the resources of one module, with its arguments put in, and of the local modules that it calls."""
+        self._modules += 1
+        if self._modules > MAX_MODULES:
+            if self._modules == MAX_MODULES + 1:
+                self.result.notes.append(
+                    Note(str(folder), f"more than {MAX_MODULES:,} module calls: the rest is not read")
+                )
+            return
         parsed = self.parsed(files)
         values = _Values(
-            parsed, [self._parse(file) for file in sorted(files) if _sets_variables(file, depth)], arguments
+            parsed,
+            [self._parse(file) for file in sorted(files) if _sets_variables(file, depth)],
+            arguments,
+            self._budget,
         )
         kept: dict[str, dict[str, Any]] = {}
         sources: set[Path] = set()
@@ -100,12 +118,17 @@ class _Reading:
             if (
                 target is None
                 or depth >= MAX_DEPTH
+                or self._modules > MAX_MODULES
                 or not target.is_dir()
                 or mapping(values.of(call)).get("count") == 0
             ):
                 continue
             inner = sorted(file for file in target.glob("*.tf") if file.is_file())
             self.evaluate(target, inner, mapping(values.of(call)), depth + 1)
+        if self._budget.spent():
+            self.result.notes.append(
+                Note(str(folder), f"more than {MAX_VALUES:,} values: the rest is taken as unknown")
+            )
 
     def _read(self, file: Path) -> bytes:
         if file not in self._bytes:
@@ -163,14 +186,30 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@dataclass(slots=True)
+class _Budget:
+    left: int
+    told: bool = False
+
+    def spent(self) -> bool:
+        """Whether it is, once."""
+        first, self.told = self.left < 0 and not self.told, self.left < 0
+        return first
+
+
 class _Values:
-    """Variables and locals of one module, each worked out once."""
+    """Variables and locals of one module."""
 
     def __init__(
-        self, parsed: Mapping[Path, dict[str, Any]], set_by: Iterable[dict[str, Any]], arguments: Mapping[str, Any]
+        self,
+        parsed: Mapping[Path, dict[str, Any]],
+        set_by: Iterable[dict[str, Any]],
+        arguments: Mapping[str, Any],
+        budget: _Budget,
     ) -> None:
         self._known: dict[tuple[str, str], Any] = {}
         self._open: set[tuple[str, str]] = set()
+        self._budget = budget
         for name, body in _named(parsed, "variable"):
             if "default" in body:
                 self._known["var", name] = body["default"]
@@ -186,7 +225,8 @@ class _Values:
 
     def of(self, value: Any, depth: int = 0) -> Any:
         """Return a value with references to known variables and locals replaced, and dynamic blocks written out."""
-        if depth > 100:
+        self._budget.left -= 1
+        if depth > 100 or self._budget.left < 0:
             return _UNKNOWN
         if isinstance(value, dict):
             body = {key: self.of(item, depth + 1) for key, item in value.items() if key != "dynamic"}
@@ -201,7 +241,16 @@ class _Values:
             return self._encoded(call[1], depth) or value
         if whole := _WHOLE.fullmatch(value):
             return self._reference(whole, value, depth)
-        return _WHOLE.sub(lambda found: self._within(found, depth), value)
+        room = MAX_TEXT - len(value)
+
+        def within(found: re.Match[str]) -> str:
+            nonlocal room
+            inner = self._within(found, depth)
+            room -= len(inner)
+            self._budget.left -= len(inner) >> 6
+            return inner if room >= 0 else _UNKNOWN
+
+        return _WHOLE.sub(within, value)
 
     def _reference(self, found: re.Match[str], as_is: str, depth: int) -> Any:
         key = (found[1], found[2])
