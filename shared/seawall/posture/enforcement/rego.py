@@ -20,7 +20,7 @@ spec := template.spec
 windows { spec.os.name == "windows" }
 main[c] { c := spec.containers[_] }
 main[c] { c := spec.initContainers[_] }
-containers[c] { c := main[_] }
+containers[c] { main[c] }
 containers[c] { c := spec.ephemeralContainers[_] }
 running[c] { c := spec.containers[_] }
 running[c] { c := spec.initContainers[_]; c.restartPolicy == "Always" }
@@ -44,19 +44,21 @@ def _good(rule: Rule, name: str) -> str:
         case Op.IS_NOT:
             return f"{name}(v) {{ v != {want} }}\n"
         case Op.IN:
-            return f"{name}(v) {{ v == {want}[_] }}\n"
+            return f"{name}(v) {{ good := {want}; v == good[_] }}\n"
         case Op.NOT_IN:
-            return f"{name}_bad(v) {{ v == {want}[_] }}\n{name}(v) {{ not {name}_bad(v) }}\n"
+            return f"{name}_bad(v) {{ bad := {want}; v == bad[_] }}\n{name}(v) {{ not {name}_bad(v) }}\n"
         case Op.EMPTY:
             return f'{name}(v) {{ v == "" }}\n{name}(v) {{ v == [] }}\n'
         case Op.SET:
             return f"{name}(v) {{ v != null }}\n"
         case Op.HAS | Op.HAS_ANY:
-            return f"{name}(v) {{ v[_] == {forms}[_] }}\n"
+            return f"{name}(v) {{ forms := {forms}; i := v[_]; i == forms[_] }}\n"
         case Op.LACKS:
-            return f"{name}_bad(v) {{ v[_] == {forms}[_] }}\n{name}(v) {{ not {name}_bad(v) }}\n"
+            return (
+                f"{name}_bad(v) {{ forms := {forms}; i := v[_]; i == forms[_] }}\n{name}(v) {{ not {name}_bad(v) }}\n"
+            )
         case Op.WITHIN:
-            return f"{name}_in(i) {{ i == {want}[_] }}\n{name}_bad(v) {{ i := v[_]; not {name}_in(i) }}\n{name}(v) {{ not {name}_bad(v) }}\n"
+            return f"{name}_in(i) {{ good := {want}; i == good[_] }}\n{name}_bad(v) {{ i := v[_]; not {name}_in(i) }}\n{name}(v) {{ not {name}_bad(v) }}\n"
         case Op.AT_LEAST:
             return f"{name}(v) {{ v >= {want} }}\n"
         case Op.AT_MOST:
@@ -90,7 +92,7 @@ def rego(control: FieldControl) -> str:
         good = f"good{number}"
         out.append(_good(rule, good))
         base = "input.review.object" if control.kinds else "spec" if rule.on is On.POD else "c"
-        lead = f"c := {_SETS[rule.on]}[_]; " if base == "c" else ""
+        lead = f"{_SETS[rule.on]}[c]; " if base == "c" else ""
         guard = "not windows; " if rule.linux_only else ""
         message = f'msg := sprintf("{control.id}: {title} ({rule.field}), found %v", [v])'
         lookup, _ = _lookup(base, rule.field)
