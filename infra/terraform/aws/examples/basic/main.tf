@@ -34,3 +34,18 @@ output "api_url" {
   description = "Console and API."
   value       = module.seawall.api_url
 }
+
+output "store_host" {
+  description = "Host of the database that the module makes with `store_url = null`."
+  value       = module.seawall.store_host
+}
+
+output "tick_role_arn" {
+  description = "Subject of the federated credential that lets this deployment into the hub."
+  value       = module.seawall.tick_role_arn
+}
+
+output "sensor_stream" {
+  description = "Kinesis stream that sensors write to."
+  value       = module.seawall.sensor_stream
+}

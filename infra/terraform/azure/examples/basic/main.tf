@@ -38,3 +38,18 @@ output "database_host" {
   description = "Host of the database, for infra/sql/azure.sql."
   value       = module.seawall.database_host
 }
+
+output "database_roles" {
+  description = "Roles to make in it, for infra/sql/azure.sql."
+  value       = module.seawall.database_roles
+}
+
+output "app_names" {
+  description = "Function apps to put the packages on."
+  value       = module.seawall.app_names
+}
+
+output "sync_principal_id" {
+  description = "Identity that needs the Microsoft Graph role."
+  value       = module.seawall.sync_principal_id
+}

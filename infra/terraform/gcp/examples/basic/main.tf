@@ -19,3 +19,23 @@ output "api_url" {
   description = "Console and API."
   value       = module.seawall.api_url
 }
+
+output "store_host" {
+  description = "Host of the database that the module makes with `store_url = null`."
+  value       = module.seawall.store_host
+}
+
+output "store_users" {
+  description = "Users of that database, for infra/sql/cloudsql.sql."
+  value       = module.seawall.store_users
+}
+
+output "tick_subject" {
+  description = "Subject of the federated credential that lets this deployment into the hub."
+  value       = module.seawall.tick_subject
+}
+
+output "sensor_topic" {
+  description = "Topic that sensors publish to."
+  value       = module.seawall.sensor_topic
+}
