@@ -28,8 +28,10 @@ demo: setup ## the whole way on this machine: make demo, or make demo ONCE=1
 
 test: setup ## run every test, or some: make test ARGS="tests/oci -x"; says which real parts were missing
 ifeq ($(strip $(ARGS)),)
-	@# The sensor watches the whole machine: its tests run alone, after the others.
+	@# What fails beside other tests is run again alone. The sensor watches the whole machine: its tests run alone, last.
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not bpf"; first=$$?; \
+	[ $$first -ne 1 ] || { $(PY) -m pytest --last-failed -m "not bpf"; first=$$?; }; \
+	[ $$first -le 1 ] || exit $$first; \
 	$(PY) -m pytest -m bpf && exit $$first
 else
 	@$(PY) -m pytest $(ARGS)
