@@ -239,7 +239,13 @@ def _(event: RuntimeEvent) -> Description:
             entities.append(Entity(EntityKind.NAMESPACE, namespace, cluster))
         if container.image:
             entities.append(Entity(EntityKind.IMAGE, container.image))
-        context |= {"container": container.id, "pod": container.pod, "image": container.image, "owner": container.owner}
+        context |= {
+            "container": {"id": container.id, "name": container.name, "image": container.image},
+            "pod": container.pod,
+            "image": container.image,
+            "image_digest": container.image_digest,
+            "owner": container.owner,
+        }
     return Description(
         id=f"{event.node}:{event.id}",
         source="runtime",
