@@ -101,7 +101,7 @@ class _Told:
 
 
 class Repeats:
-    """Which repeats of an alert are worth a line: a scan of 600 ports is one matter, not 600.
+    """Which repeats of an alert in one container are worth a line: a scan of 600 ports is one matter, not 600.
 
     Told are those that say something new (16 texts, numbers aside), that are graver, that come after ten minutes of silence,
     and of the others the second, the fourth, the eighth.
@@ -109,12 +109,14 @@ class Repeats:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
 
-    def count(self, alert: Alert) -> int:
-        """Return how often the alert came until now; 0 when this time need not be told."""
-        told = self._told.pop(alert.id, None) or _Told()
-        self._told[alert.id] = told
+    def count(self, alert: Alert, container: str) -> int:
+        """Return how often the alert came from the container until now; 0 when this time need not be told."""
+        # Containers of one workload, or of one image outside Kubernetes, share the alert's id.
+        key = (alert.id, container)
+        told = self._told.pop(key, None) or _Told()
+        self._told[key] = told
         if len(self._told) > _MAX_TOLD:
             self._told.popitem(last=False)
         told.count += 1
@@ -151,7 +153,7 @@ class JsonLines:
         """Write an alert with its container and process tree."""
         if self._only and "alert" not in self._only:
             return
-        count = self._repeats.count(alert)
+        count = self._repeats.count(alert, event.container_id)
         if count:
             self._write(self._encoder.encode(alert_line(alert, event) | {"count": count}))
 

@@ -16,31 +16,32 @@ def _alert(message: str, *, identity: str = "a", severity: Severity = Severity.M
 
 def test_a_scan_is_few_lines_and_its_count_is_told():
     repeats = Repeats(lambda: 0.0)
-    told = [repeats.count(_alert(f"x (pid 7) probes 10.0.0.9:{port}")) for port in range(600)]
+    told = [repeats.count(_alert(f"x (pid 7) probes 10.0.0.9:{port}"), "c") for port in range(600)]
     assert [count for count in told if count] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
 
 def test_something_new_is_told():
     repeats = Repeats(lambda: 0.0)
-    assert all(repeats.count(_alert(text)) for text in ("a reads x", "a reads y", "a reads z", "b reads x"))
-    assert repeats.count(_alert("a reads x")) == 0
-    assert repeats.count(_alert("a reads x", identity="other container")) == 1
+    assert all(repeats.count(_alert(text), "c") for text in ("a reads x", "a reads y", "a reads z", "b reads x"))
+    assert repeats.count(_alert("a reads x"), "c") == 0
+    assert repeats.count(_alert("a reads x"), "another") == 1
+    assert repeats.count(_alert("a reads x", identity="b"), "c") == 1
 
 
 def test_names_without_end_are_not_all_new():
     repeats = Repeats(lambda: 0.0)
     names = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}q.evil.example" for n in range(300)]
-    assert sum(bool(repeats.count(_alert(name))) for name in names) < 30
+    assert sum(bool(repeats.count(_alert(name), "c")) for name in names) < 30
 
 
 def test_what_is_graver_or_comes_after_silence_is_told():
     now = [0.0]
     repeats = Repeats(lambda: now[0])
     for _ in range(5):
-        repeats.count(_alert("x"))
-    assert repeats.count(_alert("x", severity=Severity.HIGH)) == 6
-    assert repeats.count(_alert("x")) == 0
+        repeats.count(_alert("x"), "c")
+    assert repeats.count(_alert("x", severity=Severity.HIGH), "c") == 6
+    assert repeats.count(_alert("x"), "c") == 0
     now[0] = 700.0
-    repeats.count(_alert("x"))
+    repeats.count(_alert("x"), "c")
     now[0] = 1400.0
-    assert repeats.count(_alert("x")) == 9
+    assert repeats.count(_alert("x"), "c") == 9
