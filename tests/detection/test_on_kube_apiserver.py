@@ -114,7 +114,7 @@ def severities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Severity]:
         kubectl = Kubectl(api, folder)
         prepare(api, attackers.values())
         for command in WORK:
-            kubectl("dev", f"-n work {command}", DEPLOYMENT)
+            kubectl("dev", f"-n team {command}", DEPLOYMENT)
         for name, (command, sent) in ATTACKS.items():
             kubectl(attackers[name], command, sent)
         open_shell(api, attackers["token-read"], "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -151,7 +151,7 @@ def prepare(api: KubeApi, attackers: Any) -> None:
         answer = api.create(path, body)
         assert answer.status_code in (201, 409), answer.text
 
-    for name in ("shop", "pay", "work", *(f"v{number}" for number in range(1, 6))):
+    for name in ("shop", "pay", "team", *(f"v{number}" for number in range(1, 6))):
         create("/api/v1/namespaces", {"metadata": {"name": name}})
     address = {
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
@@ -175,9 +175,9 @@ def prepare(api: KubeApi, attackers: Any) -> None:
     dev = [{"kind": "User", "name": "dev", "apiGroup": RBAC}]
     groups = ["", "apps", "batch", "autoscaling", "networking.k8s.io"]
     rules = [{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}]
-    create(f"/apis/{RBAC}/v1/namespaces/work/roles", {"metadata": {"name": "edit"}, "rules": rules})
+    create(f"/apis/{RBAC}/v1/namespaces/team/roles", {"metadata": {"name": "edit"}, "rules": rules})
     create(
-        f"/apis/{RBAC}/v1/namespaces/work/rolebindings",
+        f"/apis/{RBAC}/v1/namespaces/team/rolebindings",
         {"metadata": {"name": "dev"}, "roleRef": admin | {"kind": "Role", "name": "edit"}, "subjects": dev},
     )
 
