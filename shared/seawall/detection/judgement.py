@@ -93,24 +93,6 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
     return severity, reasons
 
 
-_INSTALLER = re.compile(r"(Helm/|HashiCorp/\d\S* Terraform|terraform-provider-|pulumi-)")
-
-
-def by_installer(event: AuditEvent) -> bool:
-    """True when the client says it is an installer, which writes what a chart or module contains.
-
-    A client can lie about its name: it may lower a severity by one step, never silence.
-    """
-    return event.impersonated is None and bool(_INSTALLER.match(event.agent))
-
-
-def installed(event: AuditEvent, base: Severity) -> tuple[Severity, tuple[str, ...]]:
-    """Return `base`, for an installer one step lower (not under low), with the reason."""
-    if base > Severity.LOW and by_installer(event):
-        return lowered(base), (f"written by an installer, by its client {event.agent[:40]!r}",)
-    return base, ()
-
-
 PLATFORM_REGISTRIES = (
     "registry.k8s.io/", "k8s.gcr.io/", "gcr.io/k8s-minikube/", "docker.io/kindest/", "gke.gcr.io/", "gcr.io/gke-release/", "mcr.microsoft.com/",
     "public.ecr.aws/eks/", "public.ecr.aws/eks-distro/", "quay.io/openshift-release-dev/", "docker.io/rancher/",
@@ -131,25 +113,26 @@ _EKS_REGISTRY = re.compile(r"602401143452\.dkr\.ecr\.[a-z]{2}-[a-z]{4,9}-\d\.ama
 def node_agent(pod: PodView) -> str:
     """Return what kind of node agent a pod is, or empty: each image in its maker's repository, placed on every node.
 
-    Under the name that its maker gives it, or without a command of its own: whoever borrows such an image for its access
-    to nodes has to make it do something else.
+    Its name proves nothing, and neither does the image when it runs a command of its own: whoever borrows one for its
+    access to nodes has to make it do something else.
     """
     allowances = context().allowances
     found = [allowances.node_agent(repository(image)) for image in pod.images]
     trusted = [why or is_vendor_image(image) for why, image in zip(found, pod.images, strict=True)]
-    known = allowances.known_workload(pod.namespace, pod.workload)
     everywhere = pod.resource == "daemonsets" or pod.owner_kind == "DaemonSet"
-    if not any(found) or not all(trusted) or not (known or everywhere) or (has_own_command(pod) and not known):
+    if not any(found) or not all(trusted) or not everywhere or has_own_command(pod):
         return ""
     return f"a node agent from its maker's own repository: {next(filter(None, found))}"
 
 
 def has_own_command(pod: PodView) -> bool:
-    """True when a container runs a shell or merely waits for one: a vendor's image proves nothing then."""
+    """True when a container runs a shell, an interpreter or a general tool, or merely waits: an image proves nothing then."""
     return any(_OWN_COMMAND.search(container.command_line) for container in pod.containers)
 
 
-_OWN_COMMAND = re.compile(r"(^|[/ ])((ba|da|z|a)?sh|sleep|tail|nsenter|chroot|unshare|python3?|perl)( |$)")
+_OWN_COMMAND = re.compile(
+    r"(^|[/ ])((ba|da|z|a)?sh|busybox|env|sleep|tail|nsenter|chroot|unshare|python3?|perl|ruby|node|lua|php|awk|curl|wget|nc|ncat|socat)( |$)"
+)
 
 
 def pod_match(event: AuditEvent, pod: PodView, base: Severity, what: str) -> Match:

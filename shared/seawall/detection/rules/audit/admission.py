@@ -6,7 +6,7 @@ import re
 
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
-from seawall.detection.judgement import by_installer, grade, installed, may, place, who
+from seawall.detection.judgement import grade, may, place, who
 from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -64,12 +64,11 @@ def webhook_registered(event: AuditEvent) -> Match | None:
             reasons.append("it sees secrets")
     if not made and (base < Severity.HIGH and _own(event)):
         return None
-    base, installer = installed(event, base)
     severity, found = grade(event, base)
     return Match(
         f"{who(event)} {'registered' if made else 'changed'} the webhook configuration {event.name}",
         severity=severity,
-        reasons=(*reasons, *installer, *found),
+        reasons=(*reasons, *found),
     )
 
 
@@ -101,18 +100,17 @@ def admission_weakened(event: AuditEvent) -> Match | None:
         return None
     if event.verb in ("delete", "deletecollection"):
         why = "deleted it"
-        if event.resource in ("policies", "policyexceptions") and event.resource == "policyexceptions":
+        if event.resource == "policyexceptions":
             return None
     else:
         why = _weakening(written(event), hook=hook)
         if not why:
             return None
-    base, installer = installed(event, Severity.HIGH if event.verb != "delete" or not _own(event) else Severity.LOW)
-    severity, reasons = grade(event, base)
+    severity, reasons = grade(event, Severity.LOW if event.verb == "delete" and _own(event) else Severity.HIGH)
     return Match(
         f"{who(event)} changed {event.resource} {event.name or '(all)'}: {why}",
         severity=severity,
-        reasons=(*installer, *reasons),
+        reasons=tuple(reasons),
     )
 
 
@@ -208,7 +206,7 @@ def namespace_made_privileged(event: AuditEvent) -> Match | None:
     if not why:
         return None
     base = Severity.LOW if event.verb == "create" else Severity.MEDIUM
-    if caller_kind(event.actor) == "service_account" and base is Severity.LOW and not by_installer(event):
+    if caller_kind(event.actor) == "service_account" and base is Severity.LOW:
         base = Severity.MEDIUM
     severity, reasons = grade(event, base)
     return Match(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.dispatch import caller_kind
-from seawall.detection.judgement import done, grade, installed, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.workloads import WRITES, items, mapping, normal_path, text, texts, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
@@ -177,11 +177,8 @@ def isolation_removed(event: AuditEvent) -> Match | None:
         base, what = Severity.MEDIUM, "wrote an allow-all"
     else:
         return None
-    base, installer = installed(event, base)
     severity, reasons = grade(event, base)
-    return Match(
-        f"{who(event)} {what} {event.resource} {place(event)}", severity=severity, reasons=(*installer, *reasons)
-    )
+    return Match(f"{who(event)} {what} {event.resource} {place(event)}", severity=severity, reasons=tuple(reasons))
 
 
 def _allows_all(spec: dict[str, object]) -> bool:

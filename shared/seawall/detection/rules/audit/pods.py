@@ -8,7 +8,6 @@ from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import (
     grade,
     has_own_command,
-    installed,
     is_vendor_image,
     may,
     node_agent,
@@ -449,9 +448,7 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         vendor = all(map(is_vendor_image, pod.images)) and not has_own_command(pod)
         if vendor and (known or (kind in ("service_account", "system") and event.resource == "pods")):
             base = Severity.LOW
-    base, installer = installed(event, base)
-    severity, found = grade(event, base)
-    reasons = [*installer, *found]
+    severity, reasons = grade(event, base)
     if pod is not None and (agent := node_agent(pod)):
         severity, reasons = min(severity, Severity.LOW), [*reasons, agent]
     return Match(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
-from seawall.detection.judgement import grade, installed, lowered, may, place, who
+from seawall.detection.judgement import grade, lowered, may, place, who
 from seawall.detection.rules.audit.bindings import ADMIN_ROLES
 from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written
 from seawall.domain.alerts import Match
@@ -61,11 +61,8 @@ def _role_match(event: AuditEvent, base: Severity, what: str, *reasons: str) -> 
         return None
     if event.resource == "roles":
         reasons = (*reasons, "limited to one namespace")
-    base, installer = installed(event, base)
     severity, found = grade(event, base)
-    return Match(
-        f"{who(event)} wrote role {place(event)} {what}", severity=severity, reasons=(*reasons, *installer, *found)
-    )
+    return Match(f"{who(event)} wrote role {place(event)} {what}", severity=severity, reasons=(*reasons, *found))
 
 
 @detection(

@@ -62,14 +62,16 @@ def secrets_listed_everywhere(event: AuditEvent) -> Match | None:
     if _of_helm(event):
         base = Severity.LOW
         reasons.append("limited to the records of Helm releases")
-    elif caller_kind(event.actor) == "service_account" and (
-        _own_program(event.agent)
-        or (_watches(event) and event.agent and not _tool(event.agent) and not _BY_HAND.match(event.agent))
+    elif (
+        _watches(event)
+        and caller_kind(event.actor) == "service_account"
+        and event.agent
+        and not _tool(event.agent)
+        and not _BY_HAND.match(event.agent)
     ):
-        # Whoever dumps secrets lists them once, by hand or with a script; what keeps a cache, and lists anew when its
-        # watch expires, is some controller of this cluster. That it did not do so before is for the baselines to say.
+        # Whoever dumps secrets lists them once; what keeps a cache is some controller of this cluster.
         base = Severity.LOW
-        reasons.append("a service account with a controller's client")
+        reasons.append("a controller-like watch by a service account")
     severity, found = grade(event, base)
     return Match(
         f"{who(event)} {done(event)} the secrets of all namespaces",
@@ -80,13 +82,6 @@ def secrets_listed_everywhere(event: AuditEvent) -> Match | None:
 
 
 _BY_HAND = re.compile(r"(kubectl|oc|k9s|lens)\b", re.IGNORECASE)
-_CLIENT_GO = re.compile(r"[\w.-]{2,80}/\S{0,80} \([a-z]+/[a-z0-9]+\) kubernetes/")
-"""How client-go names the program that is built with it (rest.DefaultKubernetesUserAgent)."""
-
-
-def _own_program(agent: str) -> bool:
-    """True for a compiled program of its own, neither kubectl nor an attack tool that dispatch knows by name."""
-    return bool(_CLIENT_GO.match(agent)) and not _tool(agent) and not _BY_HAND.match(agent)
 
 
 def _of_helm(event: AuditEvent) -> bool:
@@ -141,13 +136,13 @@ def _tool(agent: str) -> bool:
 def secrets_read_in_bulk(event: AuditEvent) -> Match | None:
     """One identity read at least ten different secrets within ten minutes."""
     kind = caller_kind(event.actor)
-    if _reader(event) or may(event, "control-loops") or kind == "node" or event.name.startswith("sh.helm.release.v1."):
+    if _reader(event) or may(event, "control-loops") or kind == "node":
         return None
     base, reasons = Severity.HIGH, []
     by_hand = not event.agent or _tool(event.agent) or _BY_HAND.match(event.agent)
     if kind in ("service_account", "system") and not by_hand:
         own = is_own_namespace(event, event.namespace)
-        base = Severity.LOW if own or _own_program(event.agent) else Severity.MEDIUM
+        base = Severity.LOW if own else Severity.MEDIUM
         reasons.append(f"a service account with a controller's client{', in its own namespace' if own else ''}")
     return Match(
         f"{who(event)} read at least {_BURST} different secrets within 10 minutes",
@@ -373,8 +368,7 @@ def long_lived_token(event: AuditEvent) -> Match | None:
     if text(body.get("type")) == "bootstrap.kubernetes.io/token" or _BOOTSTRAP.fullmatch(event.name):
         if event.verb != "create" or is_own_namespace(event, "kube-system"):
             return None
-        base = Severity.LOW if event.agent.startswith("kubeadm/") else Severity.MEDIUM
-        severity, reasons = grade(event, base)
+        severity, reasons = grade(event, Severity.MEDIUM)
         return Match(f"{who(event)} made the bootstrap token {event.name}", severity=severity, reasons=tuple(reasons))
     if text(body.get("type")) != "kubernetes.io/service-account-token":
         return None

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
-from seawall.detection.judgement import by_installer
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -88,11 +87,11 @@ def multi_resource_discovery(event: AuditEvent) -> Match | None:
 def permissions_then_workload(event: AuditEvent, earlier: Sequence[AuditEvent]) -> Match | None:
     """A person changes a cluster-wide binding or role and within 15 minutes a workload in a platform namespace.
 
-    Installers and kubeadm do both; by hand, only the platform's own people and tools do so in a platform namespace.
+    Installers do both for their own namespaces; into a platform namespace only the platform's own tools do.
     """
     if event.resource not in _WORKLOADS or not context().is_system(event.namespace):
         return None
-    if context().allowances.is_platform(event.actor) or by_installer(event) or event.agent.startswith("kubeadm/"):
+    if context().allowances.is_platform(event.actor):
         return None
     before = next((item for item in earlier if item.resource in ("clusterrolebindings", "clusterroles")), None)
     if before is None:
