@@ -25,7 +25,7 @@ from seawall.domain.runtime_events import (
 
 _MAX_BUFFER = 1 << 16
 _MAX_TOLD, _MAX_TEXTS, _SILENCE_S = 4096, 16, 600.0
-_NUMBERS = re.compile(r"\d+")
+_PIDS_AND_PORTS = re.compile(r"(?<=pid )\d+|(?<=:)\d+\b")
 
 STATE_EVENTS = (ContainerStart, ContainerStop, ImageInUse, NodeInventory, FileVerdict, Enforced, Loss, Heartbeat)
 """What a receiver always gets: the node's state. Of the rest it gets what raised an alert, unless it wants all."""
@@ -103,7 +103,7 @@ class _Told:
 class Repeats:
     """Which repeats of an alert in one container are worth a line: a scan of 600 ports is one matter, not 600.
 
-    Told are those that say something new (16 texts, numbers aside), that are graver, that come after ten minutes of silence,
+    Told are those that say something new (16 texts, pids and ports aside), that are graver, that come after ten minutes of silence,
     and of the others the second, the fourth, the eighth.
     """
 
@@ -120,7 +120,7 @@ class Repeats:
         if len(self._told) > _MAX_TOLD:
             self._told.popitem(last=False)
         told.count += 1
-        text, now = _NUMBERS.sub("", alert.message[:200]), self._now()
+        text, now = _PIDS_AND_PORTS.sub("", alert.message[:200]), self._now()
         new = text not in told.texts and len(told.texts) < _MAX_TEXTS
         tell = new or alert.severity > told.severity or now - told.at > _SILENCE_S or not told.count & (told.count - 1)
         if new:

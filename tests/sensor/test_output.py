@@ -23,6 +23,7 @@ def test_a_scan_is_few_lines_and_its_count_is_told():
 def test_something_new_is_told():
     repeats = Repeats(lambda: 0.0)
     assert all(repeats.count(_alert(text), "c") for text in ("a reads x", "a reads y", "a reads z", "b reads x"))
+    assert all(repeats.count(_alert(f"/tmp/a{number} (pid {number}) ran"), "c") for number in range(5)), "other files"
     assert repeats.count(_alert("a reads x"), "c") == 0
     assert repeats.count(_alert("a reads x"), "another") == 1
     assert repeats.count(_alert("a reads x", identity="b"), "c") == 1
