@@ -1,4 +1,4 @@
-"""What an attacker can claim lowers nothing: the client's name, a workload's name, a well-known image made to do something else."""
+"""What an attacker can choose hides nothing: the client's name, a workload's name, a well-known image made to do something else, escapes."""
 
 from __future__ import annotations
 
@@ -73,3 +73,11 @@ def test_a_node_agent_from_its_maker_is_low() -> None:
 )
 def test_its_image_made_to_do_something_else_is_not(name: str, command: tuple[str, ...]) -> None:
     assert severities(daemon_set(name, AGENT, *command))["AU-0101"] >= Severity.MEDIUM
+
+
+def test_names_written_with_escapes_are_read() -> None:
+    spec = {"containers": [{"name": "c", "image": "acme.example/app:1", "securityContext": {"privileged": True}}]}
+    event = audit("patch", "deployments", ns="shop", body={"spec": {"template": {"spec": spec}}})
+    line = json.dumps(event).replace('"privileged"', '"privile\\u0067ed"')
+    found = detect_logs([("log", io.BytesIO(line.encode()))])
+    assert "AU-0101" in {alert.analytic for alert in found.alerts}

@@ -66,7 +66,7 @@ class Detection:
     """Only callers whose user agent it finds; looked up once per user agent."""
     mentions: tuple[bytes, ...] = ()
     """For audit events whose body was logged: the field names without one of which in the body the predicate says nothing.
-    A look at the bytes spares decoding them. API servers write ASCII names unescaped."""
+    A look at the bytes spares decoding them; a body with escaped characters is decoded."""
     operations: tuple[str, ...] = ()
     """Cloud operations or registry actions, lower case, exact. Empty = any."""
     programs: frozenset[str] = frozenset()

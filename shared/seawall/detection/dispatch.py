@@ -54,8 +54,10 @@ def body_of(event: AuditEvent) -> bytes:
 
 
 def mentions_any(body: bytes, words: tuple[bytes, ...]) -> bool:
-    """True when one of `words` stands in `body`."""
-    return any(word in body for word in words)
+    """True when one of `words` stands in `body`, or could: the API server logs a patch as its sender wrote it, and
+    `privile\\u0067ed` is the same name.
+    """
+    return any(word in body for word in words) or b"\\u" in body
 
 
 def _names(pattern: str, resource: str, full: str) -> bool:
