@@ -32,6 +32,8 @@ SPEC_PATHS: dict[str, tuple[str, ...]] = {
 }
 """Where each resource keeps its pod template (core/v1, apps/v1, batch/v1; OpenShift, Argo Rollouts, OpenKruise, Knative)."""
 WORKLOADS = tuple(SPEC_PATHS)
+BODIES = ("request bodies of pods and workloads",)
+"""What analytics over pods and workloads need: `Detection.needs`."""
 POD_CHANGES = (*WORKLOADS, "pods/ephemeralcontainers")
 """Resources whose writes can bring a pod specification."""
 WRITES = ("create", "update", "patch")

@@ -12,6 +12,7 @@ from seawall.detection.judgement import (
     pod_match,
 )
 from seawall.detection.workloads import (
+    BODIES,
     POD_CHANGES,
     WRITES,
     Container,
@@ -25,7 +26,6 @@ from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
 
-BODIES = ("request bodies of pods and workloads",)
 _INVESTIGATE = ("Who created it, with which client?", "What is in the image?")
 _MINING_NAMES = re.compile(
     r"(^|[/_.-])(xmrig|xmr-stak|xmr|monero|moneroocean|c3pool|minerd|cpuminer|cgminer|bfgminer|ethminer|nbminer|t-rex|trexminer|lolminer|gminer|phoenixminer|"

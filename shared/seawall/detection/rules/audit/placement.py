@@ -18,6 +18,7 @@ from seawall.detection.judgement import (
     who,
 )
 from seawall.detection.workloads import (
+    BODIES,
     POD_CHANGES,
     WRITES,
     at,
@@ -31,7 +32,6 @@ from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
 
-BODIES = ("request bodies of pods and workloads",)
 _INVESTIGATE = ("Who created it, with which client?", "What is in the image?")
 _PLATFORM_NAMES = re.compile(
     r"^(kube-proxy|kube-apiserver|kube-controller-manager|kube-scheduler|kube-dns|coredns|etcd|aws-node|azure-cns|azure-npm|cloud-node-manager|"

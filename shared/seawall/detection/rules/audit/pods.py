@@ -15,6 +15,7 @@ from seawall.detection.judgement import (
     who,
 )
 from seawall.detection.workloads import (
+    BODIES,
     POD_CHANGES,
     WRITES,
     HostPath,
@@ -28,7 +29,6 @@ from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
 
-BODIES = ("request bodies of pods and workloads",)
 _BENIGN = ("Node agents: network and storage drivers, log and metric collectors, security sensors.",)
 _INVESTIGATE = (
     "Who created the workload, from where, with which client?",

@@ -21,6 +21,7 @@ from seawall.detection.judgement import (
     who,
 )
 from seawall.detection.workloads import (
+    BODIES,
     POD_CHANGES,
     WRITES,
     at,
@@ -34,9 +35,6 @@ from seawall.detection.workloads import (
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
-
-BODIES = ("request bodies of pods and workloads",)
-
 
 _INVESTIGATE = ("Who created it, with which client?", "What is in the image?")
 
