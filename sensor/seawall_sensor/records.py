@@ -82,6 +82,10 @@ DNS = struct.Struct("<16s2H6H")
 
 EXEC_BYTES = HEAD.size + EXEC.size + 8 * ANCESTOR.size
 
+SHORT, WORD, LONG = struct.Struct("<H").unpack_from, struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
+CGROUP_AT, PID_AT, NAMESPACE_AT, KIND_AT, COMM_AT = 16, 32, 56, 72, 80
+"""Places in `struct head`, for a look before the whole of it is read."""
+
 
 class Head(NamedTuple):
     """`struct head`."""

@@ -240,11 +240,10 @@ class Sensor:
         for event, enforced in self._late.due():
             self._pass(event, enforced)
         for event in self._later():
-            self.decoder.seq += 1
             if type(event) is Loss:
                 self._count(event.lost, event.event_class, event.stage)
-            own = {"node": self.host.node, "cluster": self.decoder.cluster, "boot": self.host.boot}
-            self._emit(msgspec.structs.replace(event, seq=self.decoder.seq, **own))
+            own = {"node": self.host.node, "cluster": self.decoder.enricher.cluster, "boot": self.host.boot}
+            self._emit(msgspec.structs.replace(event, seq=self.decoder.enricher.next_seq(), **own))
         return end + sifted
 
     def _handle(self, data: bytes, offset: int) -> None:
@@ -271,8 +270,7 @@ class Sensor:
         assert event.container is not None
         acted = self.enforcer.executed(event, self.containers.by_id.get(event.container.id), done=done)
         if acted is not None:
-            self.decoder.seq += 1
-            self._emit(msgspec.structs.replace(acted, seq=self.decoder.seq))
+            self._emit(msgspec.structs.replace(acted, seq=self.decoder.enricher.next_seq()))
 
     def _container_known(self, container: Container) -> None:
         if self.enforcer is not None:
@@ -318,7 +316,6 @@ class Sensor:
         self._reported_ns = now
 
     def _loss(self, number: int, event_class: str, stage: str) -> None:
-        self.decoder.seq += 1
         self._count(number, event_class, stage)
         self.sink.event(
             Loss(
@@ -341,13 +338,12 @@ class Sensor:
             "ts_ns": time.time_ns(),
             "process": NO_PROCESS,
             "node": self.host.node,
-            "cluster": self.decoder.cluster,
+            "cluster": self.decoder.enricher.cluster,
             "boot": self.host.boot,
-            "seq": self.decoder.seq,
+            "seq": self.decoder.enricher.next_seq(),
         }
 
     def _heartbeat(self, state: str) -> None:
-        self.decoder.seq += 1
         hooks = self.programs.hooks
         self.sink.event(
             Heartbeat(
