@@ -163,6 +163,7 @@ def run(
     fold_s: Annotated[float, typer.Option(min=0, help="equal events within this time are counted, not repeated")] = 5.0,
 ) -> None:
     """Watch this node until SIGTERM. Prints one JSON object a line, or delivers to a server, or both."""
+    from seawall_sensor.event_hub import EventHubSettings
     from seawall_sensor.limits import Limits
     from seawall_sensor.pods import (
         SERVICE_ACCOUNT,
@@ -174,7 +175,6 @@ def run(
     )
     from seawall_sensor.receiving import Receiving
     from seawall_sensor.running import Plan, watch
-    from seawall_sensor.transports import EventHubSettings
 
     output = output or ("none" if server else "jsonl")
     for name, value, known in (
@@ -189,15 +189,12 @@ def run(
         raise typer.BadParameter("nothing would be told: give --server, or --output jsonl", param_hint="--output")
     if event_hub and not server:
         raise typer.BadParameter("--event-hub needs --server too: it gives the certificate", param_hint="--event-hub")
-    connection = os.environ.get("SEAWALL_EVENT_HUB_CONNECTION", "")
-    if event_hub and not (event_hub_namespace or connection):
-        raise typer.BadParameter(
-            "give --event-hub-namespace, or a connection string in SEAWALL_EVENT_HUB_CONNECTION",
-            param_hint="--event-hub",
-        )
+    if event_hub_namespace and not event_hub:
+        raise typer.BadParameter("name the hub in it: --event-hub NAME", param_hint="--event-hub-namespace")
+    federated = os.environ.get("AZURE_FEDERATED_TOKEN_FILE", "")
     hub = EventHubSettings(
         event_hub,
-        connection_string=connection,
+        connection_string=os.environ.get("SEAWALL_EVENT_HUB_CONNECTION", ""),
         namespace=event_hub_namespace,
         websockets=event_hub_websockets,
         proxy=proxy,
@@ -206,6 +203,7 @@ def run(
         tenant=os.environ.get("AZURE_TENANT_ID", ""),
         client=os.environ.get("AZURE_CLIENT_ID", ""),
         certificate_file=event_hub_certificate,
+        token_file=Path(federated) if federated else None,
     )
     receiving = Receiving(
         server=server,

@@ -313,7 +313,8 @@ class Delivery:
         return None
 
     def _say(self, reason: str) -> None:
-        """Log a failure once, not with every attempt."""
+        """Log a failure once, not with every attempt, in one line."""
+        reason = " ".join(reason.split())
         if reason != self.figures.last_error:
             log.warning("not delivered, kept in the spool: %s", reason)
         self.figures.last_error = reason

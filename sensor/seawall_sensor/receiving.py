@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from seawall.domain.errors import ConfigError
 
 from seawall_sensor.deliver import Delivery
+from seawall_sensor.event_hub import EventHub, EventHubSettings
 from seawall_sensor.host import read_text
 from seawall_sensor.spool import Spool
-from seawall_sensor.transports import EventHub, EventHubSettings, Https, Transport
+from seawall_sensor.transports import Https, Transport
 
 if TYPE_CHECKING:
     from seawall_sensor.enrol import Enrolment
@@ -52,6 +53,8 @@ class Receiving:
             raise ConfigError(f"--server {self.server!r} is not an address", hint="https://seawall.example:8440")
         if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise ConfigError("--server must be https outside this machine", hint="an enrolment token travels to it")
+        if self.event_hub is not None:
+            self.event_hub.check()
         for name, file in (("--ca-file", self.ca_file), ("--enrolment-token-file", self.token_file)):
             if file is not None and not file.is_file() and (name == "--ca-file" or not self._enrolled):
                 raise ConfigError(f"{name} {file}: there is no such file")

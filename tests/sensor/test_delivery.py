@@ -14,8 +14,9 @@ from seawall.app.enrol_sensor import create_token
 from seawall.domain.errors import ConfigError, Denied
 from seawall_sensor.deliver import Delivery
 from seawall_sensor.enrol import Enrolment
+from seawall_sensor.event_hub import EventHub, EventHubSettings
 from seawall_sensor.spool import Spool
-from seawall_sensor.transports import EventHub, EventHubSettings, Failed, Https, Refused
+from seawall_sensor.transports import Failed, Https, Refused
 
 from tests.detection.runtime_events import ran
 from tests.support.event_hubs import Broker, Hub

@@ -13,7 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from seawall.bootstrap import bootstrap
+from seawall.settings import Settings
 
+from tests.support.event_hubs import Broker, Hub
+from tests.support.hosts import FUNCTIONS
 from tests.support.ports import free_port, wait_until
 from tests.support.server import RunningServer
 
@@ -25,8 +29,8 @@ ATTACK = "cp /bin/busybox /tmp/xmrig; /tmp/xmrig true"
 class Node:
     """One node's sensor: its state survives its process."""
 
-    def __init__(self, folder: Path, server: RunningServer) -> None:
-        self.folder, self.server = folder, server
+    def __init__(self, folder: Path, server: RunningServer, *options: str, **environment: str) -> None:
+        self.folder, self.server, self.options, self.environment = folder, server, options, environment
         folder.mkdir()
         (folder / "token").write_text(server.run("sensor", "token", "--cluster", "prod") + "\n")
         self.status = f"http://127.0.0.1:{free_port()}"
@@ -37,9 +41,10 @@ class Node:
             sys.executable, "-m", "seawall_sensor.cli", "run", "--server", self.server.url, "--node", "node-1",
             "--ca-file", str(self.server.certificate), "--enrolment-token-file", str(self.folder / "token"),
             "--state-dir", str(self.folder / "state"), "--status-address", self.status.removeprefix("http://"),
+            *self.options,
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | self.environment)
         wait_until(self.ready, what=f"the sensor ({self.folder / 'log'})", timeout_s=30)
 
     def ready(self) -> bool:
@@ -124,6 +129,48 @@ def test_attacks_arrive_once_whatever_dies_in_between(server, node, in_container
     assert sensor["details"]["cpus"] == os.cpu_count()
     # What was in memory when the sensor was killed is counted, and that is all that is missing.
     assert set(sensor["lost"]) <= {"spool/", "scan/exec"}  # the miner ends before anyone can read it
+
+
+@pytest.mark.real("azure-functions")
+def test_through_event_hubs_into_the_function(server, programs, in_container, tmp_path):
+    """The hub is away for a while; the function reads everything twice: each attack is one alert."""
+    from tests.support.functions_host import FunctionsProcess, event_hub  # needs Python 3.13
+
+    def attacked(number: int) -> str:
+        file = tmp_path / f"container-{number}"
+        in_container(ATTACK, "--cidfile", str(file))
+        return file.read_text().strip()
+
+    hub = Hub("sensor", partitions=1)
+    with Broker(hub) as broker:
+        node = Node(tmp_path / "node", server, "--event-hub", "sensor",
+                    SEAWALL_EVENT_HUB_CONNECTION=broker.connection_string("sensor"))  # fmt: skip
+        node.start()
+        names = [attacked(1)]
+        wait_until(lambda: node.metric("seawall_sensor_delivered_total") > 0, what="a batch in the hub")
+    try:
+        names.append(attacked(2))
+        wait_until(lambda: node.metric("seawall_sensor_delivery_failures_total") > 0, what="a failed attempt")
+        wait_until(lambda: node.metric("seawall_sensor_spool_batches") > 0, what="a batch in the spool")
+        with Broker(hub, port=broker.port):
+            wait_until(lambda: node.metric("seawall_sensor_spool_batches") == 0, what="an empty spool")
+            node.end(signal.SIGTERM)
+    finally:
+        if node.process is not None and node.process.poll() is None:
+            node.end(signal.SIGKILL)
+    server.__exit__()  # the function app has the same store
+    bodies = list(hub.bodies())
+    with FunctionsProcess(FUNCTIONS / "azure", {"SEAWALL_CONFIG": str(server.config)}) as process:
+        for _ in range(2):
+            result = process.call("sensor_events", event_hub(bodies), max_retry_count=-1)
+            assert result.ok, result.traceback
+    application = bootstrap(Settings(data_dir=server.folder / "data"))
+    told = [str(alert) for alert in application.store.alerts.newest(limit=500) if alert.analytic == "RT-0202"]
+    assert [sum(name in each for each in told) for name in names] == [1, 1]
+    (sensor,) = application.store.sensors.sensors()
+    assert (sensor.cluster, sensor.node, sensor.state, sensor.missing_batches) == ("prod", "node-1", "stopping", 0)
+    assert not application.store.poison.newest()
+    application.close()
 
 
 def test_a_wrong_token_is_said_and_does_not_stop_the_sensor(server, node, tmp_path):

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
-def write_certificate(cert_file: Path, key_file: Path, *more: str) -> None:
+def write_certificate(
+    cert_file: Path,
+    key_file: Path,
+    *more: str,
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None,
+) -> None:
     """Write a self-signed certificate for localhost and the DNS names `more`: it is its own CA file."""
-    key, today = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    key, today = key or ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     names += [x509.DNSName(host) for host in more]

@@ -9,7 +9,8 @@ What it does: SASL, tokens on `$cbs` (SAS and JWT; `broker.authorize` decides), 
 properties), sending to a hub or a partition (single, batch, partition key), receiving with offset, sequence and time
 selectors, link credit, frames larger than the negotiated size, epochs (`owner_level`), TLS.
 Faults: `broker.fail_next("com.microsoft:server-busy")` rejects the next send, `broker.drop_connections()` cuts all.
-What it does not: websockets, transactions, retention, throughput units, geo-replication.
+`tests.support.websockets` leads AMQP in WebSockets to it.
+What it does not: transactions, retention, throughput units, geo-replication.
 
 The client reads trailing fields of OPEN, BEGIN and ATTACH without a bounds check, and AMQP libraries leave trailing
 nulls out: this one writes them. A connection string with `UseDevelopmentEmulator=true` means plain TCP, and only then

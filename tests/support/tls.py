@@ -97,8 +97,9 @@ def _running(answers: Answers, context: ssl.SSLContext | None, ca_file: Path) ->
 
 
 @contextmanager
-def proxy_to(port: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield the URL of an HTTP proxy and the names it was asked for; every tunnel ends at `port` of this machine."""
+def proxy_to(port: int, **others: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield the URL of an HTTP proxy and the names it was asked for; every tunnel ends at `port` of this machine, those
+    to a name whose first label is among `others` at that one's."""
     asked: list[str] = []
 
     class Tunnel(socketserver.StreamRequestHandler):
@@ -109,7 +110,8 @@ def proxy_to(port: int) -> Iterator[tuple[str, list[str]]]:
             while self.rfile.readline().strip():
                 pass
             asked.append(f"{verb} {target}")
-            with socket.create_connection(("127.0.0.1", port)) as far, contextlib.suppress(OSError):
+            to = others.get(target.partition(".")[0], port)
+            with socket.create_connection(("127.0.0.1", to)) as far, contextlib.suppress(OSError):
                 self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 ends = {self.connection: far, far: self.connection}
                 while True:
