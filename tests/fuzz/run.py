@@ -7,9 +7,15 @@ libFuzzer leaves as a `crash-*` or `timeout-*` file in the current folder.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SEEDS = Path(__file__).parents[3] / "shared" / "data" / "fixtures" / "vuln"
+LARGEST_BYTES = 65_536
 
 
 def targets() -> dict[str, Callable[[bytes], object]]:
@@ -58,10 +64,37 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     return found | _of_vulnerabilities()
 
 
+def seeds(name: str, folder: Path) -> Iterator[bytes]:
+    """Yield the real files below `folder` that the target reads, whose bytes are where the search begins.
+
+    Those in a folder of the target's name are its own, whatever they are called.
+    """
+    from seawall.packages.router import default_router
+
+    router = default_router()
+    for where, _, names in os.walk(folder):
+        for path in (Path(where) / each for each in names):
+            inside = path.relative_to(folder).as_posix()
+            wanted = {item.id for item in router.route(inside) or router.route(_installed(inside))}
+            wanted.add(inside.partition("/")[0])
+            if not path.suffix or path.suffix == ".elf":
+                wanted.update(item.id for item in router.executables)
+            if name in wanted:
+                with path.open("rb") as file:
+                    yield file.read(LARGEST_BYTES)
+
+
+def _installed(path: str) -> str:
+    """Where an image has a file that a collection keeps in a folder of its own."""
+    for root in ("var/lib/", "usr/lib/", "lib/apk/", "etc/", "opt/"):
+        at = path.find("/" + root)
+        if at >= 0:
+            return path[at + 1 :]
+    return path
+
+
 def _of_vulnerabilities() -> dict[str, Callable[[bytes], object]]:
-    import tempfile
     from datetime import UTC, datetime
-    from pathlib import Path
 
     from seawall.adapters.osv.reading import read_source
     from seawall.formats import attestation, dsse, policy, vex
@@ -107,7 +140,7 @@ def _of_vulnerabilities() -> dict[str, Callable[[bytes], object]]:
     } | {f"versions-{name}": order(name) for name in orders.values()}
 
 
-def fuzz(name: str, seconds: int) -> None:
+def fuzz(name: str, seconds: int, folder: Path) -> None:
     """Fuzz one target in this process; never returns."""
     import atheris
 
@@ -123,14 +156,18 @@ def fuzz(name: str, seconds: int) -> None:
         except SeawallError:
             return
 
+    corpus = Path(tempfile.mkdtemp())
+    for at, content in enumerate(seeds(name, folder)):
+        (corpus / str(at)).write_bytes(content)
     atheris.Setup(
         [
             sys.argv[0],
             f"-max_total_time={seconds}",
             "-timeout=20",
             "-rss_limit_mb=2048",
-            "-max_len=65536",
+            f"-max_len={LARGEST_BYTES}",
             "-verbosity=0",
+            str(corpus),
         ],
         one,
     )
@@ -142,10 +179,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument(
+        "--seeds", type=Path, default=SEEDS, help="folder of real files to begin with, as laid in an image"
+    )
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
-        fuzz(arguments.target, arguments.seconds)
+        fuzz(arguments.target, arguments.seconds, arguments.seeds)
     broken = []
     for name in [arguments.target] if arguments.target else sorted(targets()):
         command = [
@@ -157,6 +197,8 @@ def main() -> int:
             name,
             "--seconds",
             str(arguments.seconds),
+            "--seeds",
+            str(arguments.seeds),
         ]
         code = subprocess.run(command, check=False).returncode
         print(f"{name}: {'nothing found' if code == 0 else f'BROKEN (exit {code})'}")

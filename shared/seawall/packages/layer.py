@@ -70,7 +70,7 @@ def decode_record(content: bytes) -> LayerRecord | None:
     """Return the record in `content`, or None when it is damaged: the layer is then read again."""
     try:
         return _DECODER.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

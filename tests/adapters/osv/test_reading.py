@@ -56,6 +56,7 @@ def zipped(*documents: bytes) -> bytes:
         pytest.param(KEV, 0, 1, id="kev"),
         pytest.param(gzip.compress(EPSS), 0, 1, id="epss"),
         pytest.param(FACTS, 0, 2, id="facts"),
+        pytest.param(FACTS + b'{"cve":"CVE-2026-\xd3"}\n' + FACTS, 0, 4, id="facts-with-a-line-that-is-not-utf-8"),
     ],
 )
 def test_forms(tmp_path, content, records, facts):
@@ -90,7 +91,18 @@ def test_enrichment_lands_on_its_cve(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"[" * 50_000, b"{}"]
+    "content",
+    [
+        b"",
+        b"hello",
+        b"\x1f\x8b",
+        b"PK\x03\x04",
+        b"\x28\xb5\x2f\xfd",
+        b"[" * 50_000,
+        b"{}",
+        b'{"id":"\xd3"}',
+        b'{"\xd3":1}\n',
+    ],
 )
 def test_what_holds_no_advisories_is_an_error(tmp_path, content):
     path = tmp_path / "source"

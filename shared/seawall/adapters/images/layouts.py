@@ -197,7 +197,7 @@ def open_docker_archive(target: str, path: str, platform: Platform | None) -> li
         raise InputError(f"{location} is not a docker archive: it has no manifest.json")
     try:
         saved = _SAVED.decode(blobs.read("manifest.json", _LIMIT))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{location}: manifest.json is malformed: {error}", where="manifest.json") from error
     if wanted:
         saved = [item for item in saved if any(tag == wanted or tag.endswith(f":{wanted}") for tag in item.tags or ())]

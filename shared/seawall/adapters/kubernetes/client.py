@@ -117,7 +117,7 @@ class KubeClient:
         raw = self._fetch(kind.path(version, namespace), parameters, _accept(kind, "List"))
         try:
             found = msgspec.json.decode(raw, type=_Items)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unavailable(f"{kind.resource}: the answer is no list: {error}"[:300]) from error
         api_version = kind.api_version(version)
         items = [
@@ -182,7 +182,7 @@ class KubeClient:
                     continue
                 try:
                     event = msgspec.json.decode(line)
-                except (msgspec.DecodeError, RecursionError) as error:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     raise Unavailable(f"watch {kind.resource}: not JSON: {error}"[:200]) from error
                 body = mapping(mapping(event).get("object"))
                 if mapping(event).get("type") == "ERROR":
@@ -201,7 +201,7 @@ class KubeClient:
         raw = self._fetch(path, parameters or {}, accept)
         try:
             return msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unavailable(f"{path}: the answer is not JSON") from error
 
     def _fetch(self, path: str, parameters: dict[str, str], accept: str) -> bytes:
@@ -244,7 +244,7 @@ def _accept(kind: KubernetesKind, suffix: str) -> str:
 def _error(answer: httpx.Response, what: str, body: bytes | None = None) -> Exception:
     try:
         status = mapping(msgspec.json.decode(body if body is not None else answer.content))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         status = {}
     message = f"{what}: {answer.status_code} {text(status.get('message')) or answer.reason_phrase}"[:400]
     code = answer.status_code

@@ -141,7 +141,7 @@ def _decoded(first: bytes, lines: Iterator[bytes]) -> Iterator[str]:
 def _is_complete(line: bytes) -> bool:
     try:
         return isinstance(msgspec.json.decode(line), dict)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 

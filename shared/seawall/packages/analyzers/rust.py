@@ -51,7 +51,7 @@ def rust_binary(file: ImageFile) -> Iterator[Found | Gap]:
             yield Gap(file.path, f"dependency list is over {MAX_LIST} bytes")
             return
         crates = _DECODER.decode(text).packages
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         yield Gap(file.path, f"dependency list (.dep-v0) is damaged: {error}")
         return
     for crate in crates:
