@@ -69,6 +69,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: shutil.which("debootstrap") is not None and shutil.which("umoci") is not None and os.geteuid() == 0,
         "root, apt-get install debootstrap umoci",
     ),
+    "tmpfs": (lambda: sys.platform == "linux" and os.geteuid() == 0, "root on Linux: file systems are mounted"),
     "qemu": (
         lambda: shutil.which("qemu-system-x86_64") is not None,
         "apt-get install qemu-system-x86 busybox-static cpio",

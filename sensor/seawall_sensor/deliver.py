@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,8 +48,9 @@ class Figures:
     """Attempts that failed and were or will be repeated."""
     refused: int = 0
     """Records of batches that the receiver will never take."""
-    dropped: int = 0
-    """Records lost to the bounds of buffer and spool, or to damage."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Records lost here, by reason: size, age (bounds of the spool), disk (it took nothing and memory was full), damaged,
+    killed (an earlier process had taken them), buffer, encoding, refused."""
     last_error: str = ""
     """Empty when the last attempt was good."""
     delivered_at: float = 0.0
@@ -90,6 +91,7 @@ class Delivery:
         self._alerts: list[Alert] = []
         self._overflow = self._said_again = 0
         self._lost: Counter[str] = Counter()
+        self._disk_said, self._say_lost_at = "", 0.0
         self._lock = threading.Lock()
         self._disk = threading.Lock()
         self._full = threading.Event()
@@ -98,7 +100,7 @@ class Delivery:
         self._deadline = 0.0
         self._packer = zstandard.ZstdCompressor(level=3)
         if spool.lost_at_start:
-            self._note_loss(spool.lost_at_start)
+            self._note_loss("killed", spool.lost_at_start)
         self._writer = threading.Thread(target=self._write_loop, name="spool", daemon=True)
         self._sender = threading.Thread(target=self._send_loop, name="deliver", daemon=True)
         self._writer.start()
@@ -153,23 +155,25 @@ class Delivery:
             self._full.clear()
             while self._written():
                 self._ready.set()
+            self._ready.set()
             if closing:
                 return
 
     def _written(self) -> bool:
-        """Write one batch; one that can not be encoded is counted, and the next goes on."""
-        stored = self.spool.stored
+        """Write one batch; one that can not be encoded is counted, and the next goes on. False: there was none, but for what
+        the batches before it lost. What that report itself costs waits for the next turn: a full disk is no busy loop."""
+        placed = self.spool.placed
         with self._lock:
             waiting = min(len(self._events) + len(self._alerts), self._max_records)
         try:
             return self._write_batch()
         except Exception as error:  # noqa: BLE001 - the thread must live
             log.warning("batch not spooled", extra={"error": f"{type(error).__name__}: {error}"[:300]})
-            lost = max(0, waiting - (self.spool.stored - stored))
+            lost = max(0, waiting - (self.spool.placed - placed))
             with self._disk:
                 self.spool.give_up(lost)
             with self._lock:
-                self._note_loss(lost)
+                self._note_loss("encoding", lost)
             return True
 
     def _write_batch(self) -> bool:
@@ -178,13 +182,20 @@ class Delivery:
             room = self._max_records - len(events)
             alerts, self._alerts = self._alerts[:room], self._alerts[room:]
             overflow, self._overflow = self._overflow, 0
+        found = bool(events or alerts)
         with self._disk:
             dropped, again = self.spool.take_dropped()
-        if overflow or dropped or again:
-            with self._lock:
+        if overflow:
+            dropped["buffer"] = overflow
+        if again and not dropped:
+            dropped[""] = 0
+        with self._lock:
+            for reason, number in dropped.items():
                 self._said_again += again
-                events.append(self._loss(overflow + dropped, again))
+                events.append(self._loss(reason, number, again))
                 self.spool.taken(1)
+                again = 0
+        self._say_disk(dropped)
         for event in events:
             if isinstance(event, Loss):
                 self._lost[f"{event.stage}/{event.event_class}"] += event.lost
@@ -192,10 +203,9 @@ class Delivery:
             with self._lock:
                 self._lost["spool/"] -= self._said_again
                 self._said_again = 0
-        if not events and not alerts:
-            return False
-        self._spool(events, alerts)
-        return True
+        if events or alerts:
+            self._spool(events, alerts)
+        return found
 
     def _spool(self, events: list[RuntimeEvent], alerts: list[Alert]) -> None:
         payload = msgspec.msgpack.encode(_Payload(events, alerts))  # type: ignore[arg-type]
@@ -223,18 +233,19 @@ class Delivery:
                 reported=sum(reports),
             )
 
-    def _note_loss(self, number: int, again: int = 0) -> None:
+    def _note_loss(self, reason: str, number: int, again: int = 0) -> None:
         self._said_again += again
-        self._events.append(self._loss(number, again))
+        self._events.append(self._loss(reason, number, again))
         self.spool.taken(1)
 
-    def _loss(self, number: int, again: int) -> Loss:
+    def _loss(self, reason: str, number: int, again: int) -> Loss:
         """A report of `number` new losses and of `again` that a report said which did not arrive itself."""
-        self.figures.dropped += number
-        now = time.time_ns()
+        if number:
+            self.figures.dropped[reason] += number
         return Loss(
-            ts_ns=now, process=NO_PROCESS, boot=self.spool.boot, lost=number + again, stage="spool", since_ns=now
-        )
+            ts_ns=(now := time.time_ns()), process=NO_PROCESS, boot=self.spool.boot, lost=number + again,
+            stage="spool", reason=reason, since_ns=now,
+        )  # fmt: skip
 
     def _send_loop(self) -> None:
         attempt = 0
@@ -257,6 +268,8 @@ class Delivery:
                 with self._disk:
                     self.spool.remove(entry)
                 continue
+            with self._disk:
+                self.spool.put_back(entry)
             self.figures.failures += 1
             if self._closing.is_set() and time.monotonic() >= self._deadline:
                 return
@@ -292,12 +305,12 @@ class Delivery:
             self.figures.last_error = str(error)
             log.warning("batch refused", extra={"batch": header.batch, "records": header.records, "reason": str(error)})
             with self._lock:
-                self._note_loss(header.records - header.loss_reports, header.reported)
+                self._note_loss("refused", header.records - header.loss_reports, header.reported)
             return None
         except (msgspec.DecodeError, zstandard.ZstdError) as error:
             self.figures.last_error = str(error)
             with self._lock:
-                self._note_loss(header.records - header.loss_reports, header.reported)
+                self._note_loss("damaged", header.records - header.loss_reports, header.reported)
             return None
         except Exception as error:  # noqa: BLE001 - whatever a client library raises: the batch stays, the thread lives
             known = isinstance(error, Failed | SeawallError)
@@ -311,6 +324,20 @@ class Delivery:
         self.figures.batches += 1
         self.figures.delivered_at = time.monotonic()
         return None
+
+    def _say_disk(self, dropped: dict[str, int]) -> None:
+        """Log when the disk stops or starts to take batches, and what was lost at most once a minute."""
+        wrong = self.spool.wrong
+        if wrong != self._disk_said:
+            self._disk_said = wrong
+            if wrong:
+                log.warning("the spool's disk takes nothing, batches are held in memory: %s", wrong)
+            else:
+                log.warning("the spool's disk takes batches again")
+        if any(dropped.values()) and time.monotonic() >= self._say_lost_at:
+            self._say_lost_at = time.monotonic() + 60.0
+            told = ", ".join(f"{reason} {number}" for reason, number in self.figures.dropped.items() if number)
+            log.warning("records lost since the start: %s", told)
 
     def _say(self, reason: str) -> None:
         """Log a failure once, not with every attempt, in one line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import ssl
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from seawall.formats.sensor_batch import SensorIdentity, identity_of
 from seawall.formats.sensor_certificate import make_request
 
 _RETRY = timedelta(minutes=5)
+_ROOM_BYTES = 4096
+"""A key and a certificate, both PEM, with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +132,13 @@ class Enrolment:
             raise ConfigError(
                 "this sensor has no certificate and no enrolment token", hint="make one: seawall sensor token"
             )
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = self._new_key()
         request = make_request(key, self._node).decode()
         answer = self._post("/v1/sensors/enrol", {"node": self._node, "csr": request}, token=token)
         return self._keep(key, answer)
 
     def _renew(self, present: Credentials) -> Credentials:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = self._new_key()
         request = make_request(key, self._node).decode()
         signature = base64.b64encode(present.sign(request.encode())).decode()
         certificate = present.certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -164,6 +167,29 @@ class Enrolment:
             raise Unavailable(f"{path} did not answer with JSON") from error
         return answer if isinstance(answer, dict) else {}
 
+    @property
+    def _temporary(self) -> Path:
+        return self.file.with_suffix(".tmp")
+
+    def _new_key(self) -> ec.EllipticCurvePrivateKey:
+        """A key, and room on the disk for it and its certificate: a token is good for one certificate, which would be lost."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._write(_pem(key).ljust(_ROOM_BYTES))
+        except OSError as error:
+            raise Unavailable(f"{self.file.parent} can not be written: {error.strerror}") from error
+        return key
+
+    def _write(self, text: bytes) -> None:
+        """Over the bytes that are there: what had room keeps it."""
+        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            file.truncate()
+
     def _keep(self, key: ec.EllipticCurvePrivateKey, answer: dict[str, Any]) -> Credentials:
         try:
             certificate = x509.load_pem_x509_certificate(str(answer["certificate"]).encode())
@@ -171,21 +197,16 @@ class Enrolment:
             raise Unavailable("the server's answer holds no certificate") from error
         if certificate.public_key() != key.public_key():
             raise Denied("the server's certificate is for another key")
-        text = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self.file.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text + certificate.public_bytes(serialization.Encoding.PEM))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.file)
+        try:
+            self._write(_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+            self._temporary.rename(self.file)
+        except OSError as error:
+            raise Unavailable(f"the certificate can not be kept in {self.file.parent}: {error.strerror}") from error
         self._distrusted, self._retry_at = False, None
         found = Credentials(key, certificate)
-        # Read at the next start without loading what reads certificates.
-        (self.file.parent / "cluster").write_text(found.identity.cluster, encoding="utf-8")
+        with contextlib.suppress(OSError):
+            # Read at the next start without loading what reads certificates.
+            (self.file.parent / "cluster").write_text(found.identity.cluster, encoding="utf-8")
         return found
 
     def _load(self) -> Credentials | None:
@@ -198,3 +219,9 @@ class Enrolment:
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             return None
         return Credentials(key, certificate)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -50,10 +50,15 @@ def samples(sensor: Sensor, delivery: Delivery | None, pods: PodSource | None = 
             "seawall_sensor_batches_delivered_total": figures.batches,
             "seawall_sensor_delivery_failures_total": figures.failures,
             "seawall_sensor_refused_total": figures.refused,
-            "seawall_sensor_dropped_total": figures.dropped,
+            "seawall_sensor_dropped_total": {
+                f'reason="{reason}"': float(number) for reason, number in sorted(figures.dropped.items())
+            }
+            or {"": 0.0},
             "seawall_sensor_delivery_working": float(not figures.last_error),
             "seawall_sensor_spool_bytes": delivery.spool.size_bytes,
             "seawall_sensor_spool_batches": len(delivery.spool),
+            "seawall_sensor_spool_disk_working": float(not delivery.spool.wrong),
+            "seawall_sensor_spool_held_bytes": delivery.spool.held_bytes,
             "seawall_sensor_certificate_expiry_timestamp_seconds": figures.certificate_expires_ns / 1e9,
         }
     return found
@@ -75,4 +80,6 @@ def facts(delivery: Delivery | None) -> dict[str, Any]:
         "spooled_bytes": delivery.spool.size_bytes,
         "certificate_expires_ns": delivery.figures.certificate_expires_ns,
         "delivered": delivery.figures.delivered,
+        "dropped": sum(delivery.figures.dropped.values()),
+        "spool_error": delivery.spool.wrong,
     }

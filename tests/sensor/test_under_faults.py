@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from seawall.app.enrol_sensor import create_token
 from seawall.domain.runtime_events import Heartbeat, Loss, ProcessExec
 
-from tests.support.ports import wait_until
+from tests.support.disks import small_disk
+from tests.support.ports import free_port, wait_until
 from tests.support.receivers import Receiver
 from tests.support.sensors import Authority
 
@@ -148,6 +150,38 @@ def test_kill_9_in_the_middle(receiver, sensor):
     ids = Counter(event.id for event in receiver.events() if isinstance(event, ProcessExec))
     assert set(ids.values()) == {1}  # no event number comes twice, though the sensor was started twice
     assert len({stream for stream, _ in receiver.batches}) == 1
+
+
+@pytest.mark.real("tmpfs")
+def test_a_full_disk(tmp_path, receiver, programs):
+    """The node's disk fills up while nobody receives: the sensor runs on, says so, and uses the disk again."""
+    with small_disk(tmp_path / "disk") as disk:
+        port = free_port()
+        sensor = Sensor(tmp_path, receiver, disk.folder / "state", "--status-address", f"127.0.0.1:{port}")
+        sensor.start()
+
+        def metric(name: str) -> float:
+            lines = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text.splitlines()
+            return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"seawall_sensor_{name}"))
+
+        wait_until(lambda: metric("spool_batches") == 0)
+        receiver.plan.extend([503] * 1000)
+        disk.fill()
+        run_marked("full", 100)
+        wait_until(lambda: metric("spool_disk_working") == 0 and metric("spool_held_bytes") > 0, what="a held batch")
+        assert "takes nothing" in sensor.log.read_text()
+        receiver.plan.clear()
+        wait_until(lambda: len(marked(receiver, "full")) + losses(receiver) >= 100, what="all of them", timeout_s=60)
+        disk.free()
+        run_marked("free", 20)
+        wait_until(lambda: len(marked(receiver, "free")) + losses(receiver) >= 20, what="the rest", timeout_s=60)
+        assert metric("spool_disk_working") == 1
+        sensor.end(signal.SIGTERM)
+    assert "takes batches again" in sensor.log.read_text()
+    assert set((marked(receiver, "full") + marked(receiver, "free")).values()) == {1}
+    beats = [event for event in receiver.events() if isinstance(event, Heartbeat)]
+    assert beats[-1].state == "stopping"
+    assert (beats[-1].spool_error, beats[-1].dropped) == ("", 0)
 
 
 def test_short_lived_processes(tmp_path, programs):

@@ -92,6 +92,8 @@ class Loss(RuntimeEvent, frozen=True, tag="loss"):
     or age), gap (batches missing at the receiver)."""
     since_ns: int = 0
     """Start of the interval, ns since 1970 UTC."""
+    reason: str = ""
+    """Of stage spool: size, age, disk, damaged, killed, buffer, encoding or refused."""
 
 
 class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
@@ -132,3 +134,7 @@ class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
     """Containers that run on the node."""
     delivered: int = 0
     """Records that the receiver confirmed since start."""
+    dropped: int = 0
+    """Records that delivery lost since start; the losses of stage spool say why."""
+    spool_error: str = ""
+    """Why the disk takes no batches now, which are held in memory then; empty = it does."""
