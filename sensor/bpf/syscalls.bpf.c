@@ -197,6 +197,27 @@ static __always_inline bool reads_script(struct task_struct *task, struct inode 
 	return origin >= ORIGIN_UPPER && origin <= ORIGIN_BIND;
 }
 
+/*
+ * What equal events on a file fold on. Name and folder belong to it: the number and the address of a removed file's inode are
+ * soon given to another file.
+ */
+static __always_inline u64 file_subject(struct inode *inode, struct dentry *dentry)
+{
+	return BPF_CORE_READ(inode, i_ino) ^ (u64)device_of(inode) << 32 ^
+	       (BPF_CORE_READ(dentry, d_name.hash) ^ (u64)BPF_CORE_READ(dentry, d_parent)) * 0x9e3779b97f4a7c15ULL;
+}
+
+/* The same for a file that was never reached: the first 127 bytes of the path that the caller gave. */
+static __always_inline u64 text_subject(u64 pointer)
+{
+	u64 words[16] = {}, subject = 0;
+
+	bpf_probe_read_user_str(words, sizeof(words), (void *)pointer);
+	for (int i = 0; i < 16; i++)
+		subject = (subject ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	return subject;
+}
+
 /* open, openat, openat2, creat, open_by_handle_at. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
@@ -245,8 +266,8 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 			return 0;
 		cgroup = cgroup_of(task);
 		if (!wanted(KIND_OPEN, cgroup) ||
-		    folded(pointer, actor_of(bpf_get_current_pid_tgid() >> 32, KIND_OPEN, -ret), bpf_ktime_get_boot_ns(),
-			   &count))
+		    folded(text_subject(pointer), actor_of(bpf_get_current_pid_tgid() >> 32, KIND_OPEN, -ret),
+			   bpf_ktime_get_boot_ns(), &count))
 			return 0;
 		s = take_scratch(0);
 		if (!s) {
@@ -315,7 +336,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 	if (kind != KIND_IN_USE) {
 		if (!wanted(kind, cgroup))
 			return 0;
-		if (folded(inode_nr ^ (u64)device_of(inode) << 32,
+		if (folded(file_subject(inode, dentry),
 			   actor_of(bpf_get_current_pid_tgid() >> 32, kind, (flags & O_TRUNC) >> 9), now, &count))
 			return 0;
 	}
@@ -442,12 +463,13 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		inode = BPF_CORE_READ(file, f_inode);
 		/* Only files that may have had something in them: an editor's or a download's new file is no news. */
 		if (!file || BPF_CORE_READ(file, f_mode) & FMODE_CREATED || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG ||
-		    folded((u64)inode, actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
+		    folded(file_subject(inode, BPF_CORE_READ(file, f_path.dentry)),
+			   actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
 			return 0;
 	}
 	if (call == CALL_FCHMOD) {
 		file = file_of(task, base);
-		if (file && folded((u64)BPF_CORE_READ(file, f_inode) ^ (u64)mode << 48,
+		if (file && folded(file_subject(BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry)) ^ (u64)mode << 48,
 				   actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
 			return 0;
 	}
