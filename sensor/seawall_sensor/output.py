@@ -22,9 +22,11 @@ from seawall.domain.runtime_events import (
     Process,
     RuntimeEvent,
 )
+from seawall.domain.severity import Severity
 
 _MAX_BUFFER = 1 << 16
-_MAX_TOLD, _MAX_TEXTS, _SILENCE_S = 4096, 16, 600.0
+_MAX_TOLD, _SILENCE_S = 4096, 600.0
+_MAX_TEXTS, _MAX_LOW_TEXTS = 16, 4
 _PIDS_AND_PORTS = re.compile(r"(?<=pid )\d+|(?<=:)\d+\b")
 
 STATE_EVENTS = (ContainerStart, ContainerStop, ImageInUse, NodeInventory, FileVerdict, Enforced, Loss, Heartbeat)
@@ -103,12 +105,13 @@ class _Told:
 class Repeats:
     """Which repeats of an alert in one container are worth a line: a scan of 600 ports is one matter, not 600.
 
-    Told are those that say something new (16 texts, pids and ports aside), that are graver, that come after ten minutes of silence,
-    and of the others the second, the fourth, the eighth.
+    Told are those that say something new (16 texts, 4 of low severity, pids and ports aside), that are graver, that come after
+    ten minutes of silence, and of the others the second, the fourth, the eighth. What is one matter only as a number (a burst, a
+    scan, a tunnel: the analytics `counted`) says nothing new with each text.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self, counted: Collection[str] = (), now: Callable[[], float] = time.monotonic) -> None:
+        self._counted, self._now = frozenset(counted), now
         self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
 
     def count(self, alert: Alert, container: str) -> int:
@@ -119,10 +122,13 @@ class Repeats:
         self._told[key] = told
         if len(self._told) > _MAX_TOLD:
             self._told.popitem(last=False)
-        told.count += 1
+        doublings = told.count.bit_length()
+        told.count += alert.count
         text, now = _PIDS_AND_PORTS.sub("", alert.message[:200]), self._now()
-        new = text not in told.texts and len(told.texts) < _MAX_TEXTS
-        tell = new or alert.severity > told.severity or now - told.at > _SILENCE_S or not told.count & (told.count - 1)
+        most = 1 if alert.analytic in self._counted else _MAX_TEXTS if alert.severity > Severity.LOW else _MAX_LOW_TEXTS
+        new = text not in told.texts and len(told.texts) < most
+        doubled = told.count.bit_length() > doublings
+        tell = new or doubled or alert.severity > told.severity or now - told.at > _SILENCE_S
         if new:
             told.texts.add(text)
         if tell:
@@ -134,11 +140,11 @@ class JsonLines:
     """Writes results to a binary stream. `only` keeps some kinds of lines; losses and heartbeats always pass with "alert"
     too, unless they are left out by `only` in full: `--only alert` prints alerts, the ready heartbeat and losses."""
 
-    def __init__(self, stream: BinaryIO, only: Collection[str] = ()) -> None:
+    def __init__(self, stream: BinaryIO, only: Collection[str] = (), counted: Collection[str] = ()) -> None:
         self._stream, self._only = stream, frozenset(only) | ({"heartbeat", "loss"} if only else frozenset())
         self._encoder = msgspec.json.Encoder()
         self._lines = bytearray()
-        self._repeats = Repeats()
+        self._repeats = Repeats(counted)
 
     def event(self, event: RuntimeEvent) -> None:
         """Write an event, a loss or a heartbeat."""

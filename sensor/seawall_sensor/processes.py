@@ -55,6 +55,7 @@ class Entry:
     entered: bool = False
     script: str = ""
     script_drift: bool = False
+    listens: bool = False
     key: tuple[int, ...] = ()
     process: Process | None = None
     above: tuple[Ancestor, ...] | None = None
@@ -70,8 +71,12 @@ class Entry:
                 break
             arguments.append(argument[:room])
             room -= len(argument)
-        self.short = Ancestor(self.pid, self.exe, tuple(arguments), self.start_ns, self.uid)
+        self.short = Ancestor(self.pid, self.exe, tuple(arguments), self.start_ns, self.uid, self.listens)
         return self.short
+
+    def now_listens(self) -> None:
+        """It listens from now on; what it starts will say so."""
+        self.listens, self.short = True, None
 
 
 class ProcessCache:

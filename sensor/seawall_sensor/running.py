@@ -90,7 +90,7 @@ def watch(plan: Plan) -> None:
     sensor = Sensor(
         host,
         Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None, tracepoints=plan.tracepoints),
-        _sink(plan, delivery),
+        _sink(plan, delivery, rules),
         Engine(rules) if plan.detect and rules else None,
         cluster=plan.cluster or (plan.receiving.cluster if plan.receiving is not None else ""),
         version=plan.version,
@@ -149,10 +149,10 @@ def _enforcer(policy: Path | None, host: Host) -> Enforcer | None:
     return Enforcer(read_policies(policy), host)
 
 
-def _sink(plan: Plan, delivery: Delivery | None) -> Sink:
+def _sink(plan: Plan, delivery: Delivery | None, rules: list[Detection]) -> Sink:
     sinks: list[Sink] = []
     if plan.lines:
-        sinks.append(JsonLines(sys.stdout.buffer, plan.only))
+        sinks.append(JsonLines(sys.stdout.buffer, plan.only, {rule.id for rule in rules if rule.threshold}))
     if delivery is not None:
         sinks.append(delivery if plan.deliver_all else Alerting(delivery))
     return sinks[0] if len(sinks) == 1 else Both(*sinks)

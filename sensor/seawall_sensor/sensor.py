@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from seawall.detection.folding import fold
 from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent, ScriptRun
 
 from seawall_sensor import sensitive
@@ -22,9 +23,10 @@ from seawall_sensor.decode import Decoder
 from seawall_sensor.host import Host
 from seawall_sensor.late import ASK_S, Late
 from seawall_sensor.limits import Limits
+from seawall_sensor.listening import listeners
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.output import Sink
-from seawall_sensor.processes import ProcessCache
+from seawall_sensor.processes import Entry, ProcessCache
 from seawall_sensor.records import KINDS, Kind
 from seawall_sensor.ring import RingBuffer
 
@@ -161,6 +163,7 @@ class Sensor:
 
     def _take_running(self) -> None:
         """Join containers to the processes that run already, so they count as started before us."""
+        contained: dict[int, Entry] = {}
         for entry in sorted(self.processes.running(), key=lambda entry: entry.start_ns):
             cgroup = self.containers.cgroup_of(entry.pid)
             if cgroup:
@@ -169,6 +172,9 @@ class Sensor:
                 if container is not None:
                     container.announced = True
                     container.first_pid = container.first_pid or entry.pid
+                    contained[entry.pid] = entry
+        for pid in listeners(contained):
+            contained[pid].now_listens()
 
     def run(self) -> None:
         """Read until `stop`; then read what still waits and report the losses."""
@@ -280,7 +286,9 @@ class Sensor:
         self.status.events += 1
         self.sink.event(event)
         if self.judge is not None:
-            for alert in self.judge.process(event):
+            alerts = self.judge.process(event)
+            # What reaches a threshold is one alert of all that was counted.
+            for alert in fold(alerts) if len(alerts) > 1 else alerts:
                 self.status.alerts += 1
                 self.sink.alert(alert, event)
 

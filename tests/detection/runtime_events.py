@@ -54,7 +54,8 @@ def caps(*names: str) -> int:
 
 
 def process(command: str = "app", *, exe: str = "", by: Sequence[str] = (), **more: Any) -> Process:
-    """Return a process: `command` as a shell would split it, `by` the command lines above it, nearest first."""
+    """Return a process: `command` as a shell would split it, `by` the command lines above it, nearest first; one that
+    begins with `listening:` listens on a port."""
     args = tuple(shlex.split(command))
     return Process(
         **(
@@ -73,8 +74,8 @@ def _path(name: str) -> str:
 
 
 def _ancestor(line: str, pid: int) -> Ancestor:
-    args = tuple(shlex.split(line))
-    return Ancestor(pid=pid, exe=_path(args[0]), args=args, start_ns=pid)
+    args = tuple(shlex.split(line.removeprefix("listening:")))
+    return Ancestor(pid=pid, exe=_path(args[0]), args=args, start_ns=pid, listens=line.startswith("listening:"))
 
 
 _PROCESS = set(Process.__struct_fields__) | {"by"}

@@ -56,6 +56,8 @@ def peer(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found)
         )  # fmt: skip
     elif kind == Kind.LISTEN:
         family = "inet6" if record.local_family == 10 else "inet"
+        if protocol == "tcp" and container is not None and not head.result:
+            entry.now_listens()
         found.append(Listen(**base, family=family, address=local, port=record.local_port, protocol=protocol))
     elif kind == Kind.UDP_SEND:
         found.append(UdpSend(**base, family=family, address=peer, port=record.peer_port))

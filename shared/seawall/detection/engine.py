@@ -377,7 +377,7 @@ def _sameness(event: ProcessExec) -> int:
             process.entered, process.user_ns, process.script_drift, event.script, event.script_drift, event.stdio,
             event.peer, event.gained, event.previous_exe, tuple(event.environment.items()),
             container.id if container is not None else "", event.complete,
-            tuple([(each.exe, each.args) for each in process.ancestors]),
+            tuple([(each.exe, each.args, each.listens) for each in process.ancestors]),
         )
     )  # fmt: skip
 

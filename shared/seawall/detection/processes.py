@@ -51,6 +51,18 @@ DATABASES = frozenset(
         "opensearch", "neo4j", "cockroach", "etcd", "keydb-server", "oracle", "firebird", "db2sysc",
     }
 )  # fmt: skip
+REMOTE_SHELLS = frozenset(
+    {
+        "sshd", "dropbear", "in.telnetd", "telnetd", "rshd", "inetd", "xinetd", "ttyd", "gotty", "wetty", "shellinaboxd",
+        "code-server", "mosh-server", "dockerd", "containerd", "buildkitd", "kubelet", "gitlab-runner", "tmate",
+    }
+)  # fmt: skip
+"""Services that run commands for people and pipelines on purpose."""
+_FOR_PEOPLE = re.compile(
+    r"\b(?:jupyter|ipykernel|code-server|openvscode|theia|rstudio|webssh|jenkins|buildbot|airflow|ansible|salt|pytest)",
+    re.IGNORECASE,
+)
+_WRAPPERS = frozenset({"env", "timeout", "nohup", "xargs", "busybox"})
 SECURITY_PROCESSES = frozenset(
     {
         "seawall-sensor", "falco", "tetragon", "tracee", "sysdig", "auditd", "osqueryd", "wazuh-agentd", "ossec-agentd",
@@ -132,11 +144,22 @@ def server_above(event: RuntimeEvent, servers: frozenset[str]) -> Ancestor | Non
         name = program(ancestor)
         if name in servers:
             return ancestor
-        if (
-            name not in SHELLS
-            and name not in INTERPRETERS
-            and name not in ("env", "timeout", "nohup", "xargs", "busybox")
-        ):
+        if name not in SHELLS and name not in INTERPRETERS and name not in _WRAPPERS:
+            return None
+    return None
+
+
+def service_above(event: RuntimeEvent) -> Ancestor | None:
+    """Return the nearest network service above the process, looking through shells and interpreters only.
+
+    A service by what it does: it listens on a TCP port inside a container, whatever it is written in. None for those that
+    run commands for people on purpose (ssh, notebooks, terminals in the browser, CI).
+    """
+    for ancestor in event.process.ancestors:
+        name = program(ancestor)
+        if ancestor.listens:
+            return None if name in REMOTE_SHELLS or _FOR_PEOPLE.search(" ".join(ancestor.args[:4])) else ancestor
+        if name not in SHELLS and name not in INTERPRETERS and name not in _WRAPPERS:
             return None
     return None
 

@@ -29,6 +29,8 @@ class Ancestor(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     start_ns: int = 0
     """Start in ns since boot (CLOCK_BOOTTIME); with `pid` it names one process of this boot."""
     uid: int = 0
+    listens: bool = False
+    """Whether it listened on a TCP port by then. Told of processes in containers."""
 
     @property
     def name(self) -> str:

@@ -19,9 +19,12 @@ CASES: Cases = {
         [wrote("/data/README.md"), wrote("/data/README.txt"), wrote("/data/HOW_TO_DECRYPT.html", where=BUILD)],
     ),
     "RT-1202": (
-        [[renamed(n, ".locked") for n in range(30)], [renamed(n, ".akira", pid=5000 + n) for n in range(30)]],
+        [[renamed(n, ".locked") for n in range(30)], [renamed(n, ".akira", pid=5000 + n) for n in range(30)],
+         [wrote(f"/data/{n}.doc.locked", "openssl enc", pid=5000 + n, at=n / 10) for n in range(30)]],
         [
             [renamed(n, ".1") for n in range(30)], [renamed(n, ".locked") for n in range(10)],
+            [wrote(f"/data/{n}.json.lock", at=n / 10) for n in range(30)], [wrote(f"/dist/{n}.js.0a1b2c3d", at=n / 10) for n in range(30)],
+            [wrote(f"/data/{n}.locked", at=n / 10) for n in range(30)],
             [event(FileRename, "uv sync", path=f"/p/.tmpAb{n}", target=f"/p/{n}.lock", at=n / 10) for n in range(30)],
         ],
     ),

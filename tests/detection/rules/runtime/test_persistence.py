@@ -49,6 +49,7 @@ CASES: Cases = {
             wrote("/home/a/.bashrc", "useradd -m a"),
             wrote("/root/.bashrc.d"),
             wrote("/root/.bashrc", writes=False),
+            wrote("/tmp/etc/skel/.bashrc", "rsync -a /etc/ /tmp/etc/"),
         ],
     ),
     "RT-0705": (

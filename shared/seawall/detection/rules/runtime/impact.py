@@ -17,6 +17,8 @@ _ENDINGS = re.compile(
     r"|wncry|wcry|zepto|locky|cerber\d?|dharma|phobos|makop|stop|djvu|R5A|pandora|nokoyawa|lynx|akirav2|[0-9a-f]{8,10})$",
     re.IGNORECASE,
 )
+_COPY_ENDINGS = re.compile(r"\.\w{1,5}\.(?!lock$|args$|[0-9a-f]{8,10}$)[^.]+$", re.IGNORECASE)
+"""Of a new file beside its original: a second ending. Lock files and hashed assets look like that too."""
 _NOTES = re.compile(
     r"(?:^|/)(?:(?:how|readme|read_me|restore|recover|decrypt|unlock|help|ransom)[\w .!-]*(?:decrypt|files?|restore|recover|ransom|back|note|unlock|instructions?)[\w .!-]*|!+\w*(?:readme|restore|decrypt)\w*|ransom_?note\w*|_readme|akira_readme|conti_readme)\.(?:txt|html?|hta)$",
     re.IGNORECASE,
@@ -54,12 +56,12 @@ def ransom_note(event: FileEvent) -> Match | None:
 
 @detection(
     id="RT-1202",
-    title="Files renamed in masses to a foreign ending",
+    title="Files renamed or rewritten in masses with a foreign ending",
     severity=Severity.HIGH,
     attack=("T1486",),
-    on=FileRename,
+    on=FileEvent,
     response="Stop the pod at once, take a snapshot of its volumes, look at every workload that mounts them.",
-    action="renamed files in masses",
+    action="gave files a foreign ending in masses",
     logic=Logic.CORRELATION,
     catalogue=("X_VolumeEncryption",),
     needs=(FILES,),
@@ -68,16 +70,33 @@ def ransom_note(event: FileEvent) -> Match | None:
     window=timedelta(minutes=1),
     by="scope",
     threshold=25,
-    distinct="path",
+    distinct="changed",
 )
-def mass_rename(event: FileRename) -> Match | None:
-    """In one container, or on one node, twenty-five files are renamed within a minute by appending an ending that ransomware uses."""
+def mass_rename(event: FileEvent) -> Match | None:
+    """In one container, or on one node, twenty-five files get an ending that ransomware uses within a minute: appended to
+    their names by a rename, or to the names of new files beside them (`a.doc.locked`)."""
+    if isinstance(event, FileOpen):
+        if (
+            not event.creates
+            or not _ENDINGS.search(event.path)
+            or not _COPY_ENDINGS.search(event.path)
+            or in_build(event)
+            or by_package_manager(event)
+        ):
+            return None
+        return Match(
+            f"{event.process} writes files with the ending {event.path.rpartition('.')[2]}",
+            key=event.path.rpartition(".")[2],
+        )
+    if not isinstance(event, FileRename):
+        return None
     stem = event.path.rpartition("/")[2].rpartition(".")[0]
     if not event.target.startswith(event.path) and (len(stem) < 2 or stem.startswith(".") or stem not in event.target):
         return None
     if not _ENDINGS.search(event.target) or _ENDINGS.search(event.path) or in_build(event) or by_package_manager(event):
         return None
-    return Match(f"{event.process} renames files to {event.target.rpartition('.')[2]}", key=event.process.exe)
+    ending = event.target.rpartition(".")[2]
+    return Match(f"{event.process} renames files to {ending}", key=ending)
 
 
 @detection(

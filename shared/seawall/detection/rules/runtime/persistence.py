@@ -233,6 +233,7 @@ def profile_modified(event: FileEvent) -> Match | None:
     if (
         not _written(event)
         or not _PROFILES.search(path)
+        or is_temporary(path)
         or in_build(event)
         or by_package_manager(event)
         or by_runtime(event)

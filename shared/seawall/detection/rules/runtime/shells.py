@@ -24,6 +24,7 @@ from seawall.detection.processes import (
     programs,
     script_text,
     server_above,
+    service_above,
     told,
 )
 from seawall.detection.rules.runtime import EXECS, FILES
@@ -144,6 +145,7 @@ def _bound(text: str) -> bool:
             "download or encoding commands, and such tools themselves, count."
         ),
         "Start-up scripts: a server is an ancestor only after it took over.",
+        "Services that run commands for people: ssh, notebooks, terminals in the browser, CI (left out).",
     ),
     investigate=("Find the request at the same second in the access log.", "What did the shell run next?"),
 )
@@ -151,13 +153,16 @@ def web_shell_activity(event: ProcessExec) -> Match | None:
     """A web or application server runs a discovery, download or encoding tool, or a shell that was told to.
 
     By behaviour, whatever the file that lets it in: the nearest program above that is no shell or interpreter is a
-    server. `whoami` through a page is enough.
+    server. `whoami` through a page is enough. Below other programs that listen on a port, only what an intruder asks
+    first counts.
     """
     server = server_above(event, WEB_SERVERS)
     if server is None and program(event.process) != "php":
         server = _php_server(event)
-    if server is None or in_build(event):
+    if in_build(event):
         return None
+    if server is None:
+        return _first_questions(event)
     name = program(event.process)
     if name in SHELLS:
         text = script_text(event.process)
@@ -173,6 +178,32 @@ def web_shell_activity(event: ProcessExec) -> Match | None:
     if name in _TOOLS and not _HELPERS.search(event.process.command_line):
         return Match(f"{program(server)} ran: {event.process.command_line[:200]}", key=program(server))
     return None
+
+
+_FIRST_QUESTIONS = re.compile(
+    r"(?:^|[\s;&|`(/])(?:(?:id|whoami|uname\s+-\w*a\w*|ifconfig|netstat\s+-\w+|ps\s+(?:aux|-ef)\w*|printenv|env)(?:[\s;&|)<>]|$)"
+    r"|cat\s+\S*/etc/(?:passwd|shadow|hosts)|cat\s+\S*/proc/self/environ|ls\s+(?:-\w+\s+)?/(?:\s|$)"
+    r"|(?:curl|wget)\b[^|]{0,200}\|\s*(?:\S*/)?(?:ba|da|z)?sh\b|base64\s+-(?:d|-decode)\b[^|]{0,80}\|\s*(?:\S*/)?(?:ba|da|z)?sh\b)"
+)
+
+
+_OWN_ANALYTIC = frozenset({"java", "jsvc", "tomcat", "node", "nodejs", "bun", "deno"})
+"""RT-0507 and RT-0508; databases have RT-0506."""
+
+
+def _first_questions(event: ProcessExec) -> Match | None:
+    """What comes through an injection first, below a network service of any kind in a container."""
+    service = service_above(event)
+    if event.container is None or service is None or interactive(event) or on_platform(event):
+        return None
+    name = program(event.process)
+    if program(service) in DATABASES | _OWN_ANALYTIC:
+        return None
+    text = script_text(event.process) if name in SHELLS else event.process.command_line
+    if not _FIRST_QUESTIONS.search(text) or _HELPERS.search(text):
+        return None
+    what = " ".join((service.name, *service.args[1:3]))[:80]
+    return Match(f"{what}, which listens on the network, ran: {text[:200]}", key=program(service))
 
 
 def _php_server(event: ProcessExec):  # type: ignore[no-untyped-def]
