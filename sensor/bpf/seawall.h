@@ -94,14 +94,15 @@ struct head {
 	u32 uid;
 	u32 euid;
 	u32 gid;
-	u32 mnt_ns;
 	u32 user_ns;
 	u32 count;		/* this one and the equal ones folded into it */
-	s32 result;		/* of the system call */
-	u16 kind;
-	u16 cpu;
-	u32 size;		/* of the whole record */
 	char comm[16];
+	s32 result;		/* of the system call */
+	u16 cpu;
+	/* From here to its end a record is the same whenever what happened is: records that mean nothing are known by it. */
+	u16 kind;
+	u32 mnt_ns;
+	u32 size;		/* of the whole record */
 };
 _Static_assert(sizeof(struct head) == 96, "layout is shared with records.py");
 

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import struct
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -335,10 +336,10 @@ class Programs:
         finally:
             os.close(fd)
 
-    def ring(self, name: str) -> RingBuffer:
-        """Return the reader of `process_ring` or `event_ring`."""
+    def ring(self, name: str, *, quiet: Container[bytes] = frozenset(), tail_at: int = 0) -> RingBuffer:
+        """Return the reader of `process_ring` or `event_ring`; `quiet` and `tail_at` are `RingBuffer`'s."""
         found = self.maps[name]
-        return RingBuffer(found.fd, found.max_entries)
+        return RingBuffer(found.fd, found.max_entries, quiet=quiet, tail_at=tail_at)
 
     def losses(self) -> dict[tuple[str, int], int]:
         """Return what could not be sent since the start: (stage, kind) to number; stage is "ring" or "shed"."""

@@ -71,7 +71,7 @@ PORT_RANGE = struct.Struct("<2H2BH")
 
 PORT_RANGES = 16
 
-HEAD = struct.Struct("<4Q9Ii2HI16s")
+HEAD = struct.Struct("<4Q8I16si2H2I")
 EXEC = struct.Struct("<2Q2q5Ii2I2B3sB5H16s2H16sI")
 ANCESTOR = struct.Struct("<Q2I16s")
 EXIT = struct.Struct("<Q2I")
@@ -83,8 +83,11 @@ DNS = struct.Struct("<16s2H6H")
 EXEC_BYTES = HEAD.size + EXEC.size + 8 * ANCESTOR.size
 
 SHORT, WORD, LONG = struct.Struct("<H").unpack_from, struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
-CGROUP_AT, PID_AT, NAMESPACE_AT, KIND_AT, COMM_AT = 16, 32, 56, 72, 80
+CGROUP_AT, PID_AT, COMM_AT, KIND_AT, NAMESPACE_AT = 16, 32, 64, 86, 88
 """Places in `struct head`, for a look before the whole of it is read."""
+
+TAIL_AT = KIND_AT
+"""From here on a record is the same whenever what happened is the same, whoever did it and when."""
 
 
 class Head(NamedTuple):
@@ -100,14 +103,14 @@ class Head(NamedTuple):
     uid: int
     euid: int
     gid: int
-    mnt_ns: int
     user_ns: int
     folded: int
-    result: int
-    kind: int
-    cpu: int
-    size: int
     comm: bytes
+    result: int
+    cpu: int
+    kind: int
+    mnt_ns: int
+    size: int
 
 
 class Exec(NamedTuple):

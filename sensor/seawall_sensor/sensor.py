@@ -27,7 +27,7 @@ from seawall_sensor.listening import listeners
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.output import Sink
 from seawall_sensor.processes import Entry, ProcessCache
-from seawall_sensor.records import KINDS, Kind
+from seawall_sensor.records import KINDS, TAIL_AT, Kind
 from seawall_sensor.ring import RingBuffer
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ HEARTBEAT_S = 60.0
 _POLL_S = 0.05
 _MAX_ASKED = 600
 """Seconds that an unknown container is asked for after its first events went out without its name."""
-_TIMESTAMP = struct.Struct("<Q")
+_BACKLOG = 256 << 10
+"""Bytes in a ring that are worth another turn at once."""
+_STAMP = struct.Struct("<Q").unpack_from
 _SETTLE_NS = 2_000_000
 """How long a record may take from its time stamp until it can be read."""
 _BY_TIME = itemgetter(0)
@@ -131,7 +133,7 @@ class Sensor:
         self._late = Late(self.containers)
         self._shed: frozenset[Kind] = frozenset()
         self._rings: tuple[RingBuffer, ...] = ()
-        self._held: list[tuple[int, bytes, int]] = []
+        self._held: list[tuple[int, bytes]] = []
         self._lag_ns = 0
         self._host_mask = sum(1 << kind for kind in Kind if kind not in HOST_QUIET)
 
@@ -151,7 +153,10 @@ class Sensor:
         for name in sensitive.INTERPRETERS:
             interpreters[sensitive.key(name)] = struct.pack("<I", 1)
         self.programs.control()
-        self._rings = (self.programs.ring("process_ring"), self.programs.ring("event_ring"))
+        self._rings = (
+            self.programs.ring("process_ring"),
+            self.programs.ring("event_ring", quiet=self.decoder.quiet, tail_at=TAIL_AT),
+        )
         if self.enforcer is not None:
             self.enforcer.start(self.programs.maps)
         self.containers.scan()
@@ -178,14 +183,17 @@ class Sensor:
 
     def run(self) -> None:
         """Read until `stop`; then read what still waits and report the losses."""
+        # Edges, not levels: the kernel wakes us when a ring fills or something is urgent. To be woken by whatever lies in a
+        # ring would mean many small batches, which cost several times as much as a few large ones.
         poll = select.epoll()
         for ring in self._rings:
-            poll.register(ring.fd, select.EPOLLIN)
+            poll.register(ring.fd, select.EPOLLIN | select.EPOLLET)
         beat = second = time.monotonic()
         while not self._stopping:
-            if not self._read_once():
+            if all(ring.waiting() < _BACKLOG for ring in self._rings):
                 self.sink.flush()
                 poll.poll(ASK_S if self._late else _POLL_S)
+            self._read_once()
             now = time.monotonic()
             if now - second >= 1.0:
                 second = now
@@ -220,45 +228,37 @@ class Sensor:
         """Read one batch of each ring, handle it in order of time; return how many records it had."""
         # Nothing younger than this is handled yet: the other ring may still bring something older. A ring that was not
         # read to its end brings it for certain.
-        stamp, handle = _TIMESTAMP.unpack_from, self._handle
-        horizon = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - (0 if self._stopping else _SETTLE_NS)
-        (first, first_at), (second, second_at) = self._rings[0].read(), self._rings[1].read()
-        for ring, data, offsets in zip(self._rings, (first, second), (first_at, second_at), strict=True):
-            if offsets and ring.waiting() > 0:
-                horizon = min(horizon, stamp(data, offsets[-1])[0])
-        for data, offsets in ((first, first_at), (second, second_at)):
-            if offsets:
-                age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _TIMESTAMP.unpack_from(data, offsets[0])[0]
-                self._lag_ns = max(self._lag_ns, age_ns)
-        if first_at:
-            self.decoder.foresee(first, first_at)
-        read = len(first_at) + len(second_at)
-        second_at = self.decoder.sift(second, second_at)
-        sifted = read - len(first_at) - len(second_at)
-        rows = self._held
-        rows += [(stamp(first, at)[0], first, at) for at in first_at]
-        rows += [(stamp(second, at)[0], second, at) for at in second_at]
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        horizon = now - (0 if self._stopping else _SETTLE_NS)
+        batches = [ring.read() for ring in self._rings]
+        read, rows, decoder = 0, self._held, self.decoder
+        for ring, batch in zip(self._rings, batches, strict=True):
+            if batch.last_ns:
+                read += len(batch.records) + batch.quiet
+                self._lag_ns = max(self._lag_ns, now - batch.first_ns)
+                if ring.waiting():
+                    horizon = min(horizon, batch.last_ns)
+            kept = decoder.sift(batch.records)
+            decoder.foresee(kept)
+            decoder.filtered += batch.quiet
+            decoder.malformed += batch.corrupt
+            rows += [(_STAMP(data)[0], data) for data in kept]
         rows.sort(key=_BY_TIME)
         end = len(rows) if not rows or rows[-1][0] <= horizon else bisect_right(rows, horizon, key=_BY_TIME)
-        for _, data, offset in rows[:end]:
-            handle(data, offset)
+        for _, data in rows[:end]:
+            self._handle(data)
         self._held = rows[end:]
         for event, enforced in self._late.due():
             self._pass(event, enforced)
         for event in self._later():
             if type(event) is Loss:
                 self._count(event.lost, event.event_class, event.stage)
-            own = {"node": self.host.node, "cluster": self.decoder.enricher.cluster, "boot": self.host.boot}
-            self._emit(msgspec.structs.replace(event, seq=self.decoder.enricher.next_seq(), **own))
-        return end + sifted
+            own = {"node": self.host.node, "cluster": decoder.enricher.cluster, "boot": self.host.boot}
+            self._emit(msgspec.structs.replace(event, seq=decoder.enricher.next_seq(), **own))
+        return read
 
-    def _handle(self, data: bytes, offset: int) -> None:
-        try:
-            found = self.decoder.decode(data, offset)
-        except (ValueError, KeyError, IndexError, struct.error) as error:
-            self.decoder.malformed += 1
-            log.warning("record not decoded", extra={"error": repr(error)[:200]})
-            return
+    def _handle(self, data: bytes) -> None:
+        found = self.decoder.decode(data)
         enforced = len(found) > 1 and any(type(event) is Enforced for event in found)
         for event in found:
             if isinstance(event, ProcessExec):

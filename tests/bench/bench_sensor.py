@@ -1,8 +1,8 @@
 """What the sensor costs: workloads with the sensor off and on, a burst of events, memory, idle share, time to start.
 
 Off and on alternate in one run, `--rounds` times each; ratios are of the medians. The burst makes 300,000 kernel events a
-second (`fchmod` on a file that no analytic watches, so each is read, decoded and filtered) and nothing may be lost. Needs
-root, a C compiler and `make sensor`. Exit code 1 when a budget is missed.
+second, which no analytic watches, so each is read, decoded and filtered, and nothing may be lost: `fchmod` of one file; then
+`fchmod` and opening for writing in turn, over 1,000 files. Needs root, a C compiler and `make sensor`. Exit code 1 when a budget is missed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,27 @@ BURST = r"""
 static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
 int main(int n, char **args)
 {
-    double rate = atof(args[2]), seconds = atof(args[3]), start = now();
-    int fd = open(args[1], O_RDWR | O_CREAT, 0600);
+    double rate = atof(args[2]), seconds = atof(args[3]), start;
+    int files = atoi(args[4]), fd = -1;
+    char (*names)[256] = calloc(files, 256);
     long done = 0;
+    for (int i = 0; i < files; i++) {
+        snprintf(names[i], 256, "%s/%d.bin", args[1], i);
+        fd = open(names[i], O_RDWR | O_CREAT, 0600);
+        if (i < files - 1)
+            close(fd);
+    }
+    start = now();
     while (now() - start < seconds) {
         /* A machine that is too slow for the rate ends in time all the same. */
         while (done < (now() - start) * rate && now() - start < seconds)
             for (int i = 0; i < 64; i++, done++)
-                fchmod(fd, 0600);
+                if (files > 1 && done & 1) {
+                    close(fd);
+                    fd = open(names[done / 2 % files], O_WRONLY);
+                } else {
+                    fchmod(fd, 0600);
+                }
         usleep(50);
     }
     printf("%ld %f\n", done, now() - start);
@@ -114,14 +127,14 @@ class Sensor:
         return sum(line["lost"] for line in lines if line["kind"] == "loss")
 
 
-def burst(folder: Path, seconds: float, *options: str) -> tuple[float, int, float]:
-    """Return (events a second made, lost, share of a core that the sensor took), `options` being the sensor's."""
+def burst(folder: Path, seconds: float, files: int, *options: str) -> tuple[float, int, float]:
+    """Return (events a second made on so many files, lost, share of a core that the sensor took); `options` are its."""
     program = folder / "burst"
     subprocess.run(["cc", "-O2", "-x", "c", "-", "-o", str(program)], input=BURST.encode(), check=True)
     sensor = Sensor(folder, *options)
     before = sensor.cpu_s()
     done = subprocess.run(
-        [program, folder / "x.bin", str(BURST_PER_S), str(seconds)], capture_output=True, text=True, check=True
+        [program, folder, str(BURST_PER_S), str(seconds), str(files)], capture_output=True, text=True, check=True
     )
     number, took = done.stdout.split()
     time.sleep(1)
@@ -140,7 +153,7 @@ def main() -> None:
     works = workloads(options.loops)
     off: dict[str, list[float]] = {name: [] for name in works}
     on: dict[str, list[float]] = {name: [] for name in works}
-    starts, idle, memory, lost = [], 0.0, 0.0, 0
+    starts, idle, memory, lost_at_work = [], 0.0, 0.0, 0
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         folder = Path(place)
         for number in range(options.rounds):
@@ -155,30 +168,36 @@ def main() -> None:
             for name, (work, _) in works.items():
                 on[name].append(work())
             memory = max(memory, sensor.resident_mb())
-            lost += sensor.stop()
+            lost_at_work += sensor.stop()
         # Each event comes to user space, is decoded as far as it takes to know, and filtered there; then, as the sensor runs
         # by default, equal ones are counted in the kernel.
-        rate, burst_lost, share = burst(folder, options.burst_s, "--fold-s", "0")
-        folded_rate, folded_lost, folded_share = burst(folder, options.burst_s)
+        bursts = {
+            "on one file": burst(folder, options.burst_s, 1, "--fold-s", "0"),
+            "on 1,000 files": burst(folder, options.burst_s, 1000, "--fold-s", "0"),
+            "on one file, folded in the kernel": burst(folder, options.burst_s, 1),
+        }
     rows = [
         (f"{name}, on / off", statistics.median(on[name]) / statistics.median(off[name]), budget, "")
         for name, (_, budget) in works.items()
     ]
     rows += [
-        ("lost in the workloads", float(lost), 0.0, ""),
-        (f"lost at {rate:,.0f} events a second for {options.burst_s:.0f} s", float(burst_lost), 0.0, ""),
-        (f"lost at {folded_rate:,.0f} equal events a second", float(folded_lost), 0.0, ""),
+        ("lost in the workloads", float(lost_at_work), 0.0, ""),
+        *(
+            (f"lost at {rate:,.0f} events a second for {options.burst_s:.0f} s {what}", float(lost), 0.0, "")
+            for what, (rate, lost, _) in bursts.items()
+        ),
         ("resident, own pages", memory, RESIDENT_MB, " MB"),
         (f"share of a core in {options.idle_s:.0f} s without work of ours", idle, IDLE_SHARE, ""),
         ("start to ready", min(starts), START_S, " s"),
     ]
-    missed = any(value > budget for _, value, budget, _ in rows) or rate < 0.99 * BURST_PER_S
+    missed = any(value > budget for _, value, budget, _ in rows)
+    missed |= any(rate < 0.99 * BURST_PER_S for rate, _, _ in bursts.values())
     for name, value, budget, unit in rows:
         sys.stdout.write(f"{'ok  ' if value <= budget else 'MISS'} {name}: {value:.3f}{unit} (budget {budget}{unit})\n")
-    sys.stdout.write(
-        f"events a second made: {rate:,.0f} of {BURST_PER_S:,}; the sensor took {share:.2f} of a core when it read each, "
-        f"{folded_share:.2f} when the kernel folded equal ones\n"
-    )
+    for what, (rate, _, share) in bursts.items():
+        sys.stdout.write(
+            f"{what}: {rate:,.0f} of {BURST_PER_S:,} events a second made; the sensor took {share:.2f} of a core\n"
+        )
     sys.exit(missed)
 
 

@@ -9,19 +9,19 @@ from seawall_sensor.decode.enricher import Enricher, Found, Handler
 from seawall_sensor.records import HEAD, Head, Kernel, Kind
 
 
-def made(enricher: Enricher, data: bytes, offset: int) -> None:
+def made(enricher: Enricher, data: bytes) -> None:
     """Take in a new cgroup ahead of its batch: its container does something at once."""
-    record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
+    record = Kernel._make(records.KERNEL.unpack_from(data, HEAD.size))
     if record.operation != 1 or (record.size_bytes != enricher.host.hierarchy and enricher.host.hierarchy):
         return
-    at = offset + HEAD.size + records.KERNEL.size
+    at = HEAD.size + records.KERNEL.size
     enricher.containers.learn(record.value, records.text(data[at : at + record.text_bytes]))
     enricher.containers.adopt(record.value)
 
 
-def changed(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def changed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A cgroup removed: with its last one a container has ended."""
-    record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
+    record = Kernel._make(records.KERNEL.unpack_from(data, HEAD.size))
     if record.operation == 1 or (record.size_bytes != enricher.host.hierarchy and enricher.host.hierarchy):
         return  # new ones were taken in ahead of their batch
     enricher.on_cgroup_gone(record.value)

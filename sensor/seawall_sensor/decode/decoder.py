@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable
 
@@ -10,35 +11,34 @@ from seawall_sensor.containers import Container, ContainerIndex
 from seawall_sensor.decode import cgroups, files, kernel, network, processes
 from seawall_sensor.decode.enricher import Enricher, Found, Handler
 from seawall_sensor.host import Host, boot_offset_ns
-from seawall_sensor.processes import ProcessCache, arguments
+from seawall_sensor.processes import ProcessCache
 from seawall_sensor.records import (
     CGROUP_AT,
     COMM_AT,
-    EXEC_BYTES,
     HEAD,
     KIND_AT,
     LONG,
     NAMESPACE_AT,
     SHORT,
+    TAIL_AT,
     WORD,
-    Exec,
     Head,
     Kind,
 )
 from seawall_sensor.watched import HostFiles
 
+log = logging.getLogger(__name__)
+
 _HANDLERS: dict[int, Handler] = {
     **processes.HANDLERS, **files.HANDLERS, **network.HANDLERS, **kernel.HANDLERS, **cgroups.HANDLERS,
 }  # fmt: skip
-_HOST_FILTERED = frozenset({Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD})
-_HOST_FILTERED_MASK = sum(1 << kind for kind in _HOST_FILTERED)
-_CHMOD = int(Kind.CHMOD)
-_FILE_TEXTS = struct.Struct("<5H")
-_FILE_TEXTS_AT, _FILE_BYTES, _FILE_MODE_AT = 120, HEAD.size + records.FILE.size, HEAD.size + 16
-_LOOK = struct.Struct("<I12xH2xI").unpack_from
-"""Namespace, kind and size, from the place of the namespace on."""
-_SPECIAL_AT, _SPECIAL = _FILE_MODE_AT + 1, 0o6000 >> 8
-"""The byte of a file record's mode that holds setuid and setgid, and their bits in it."""
+_HOST_FILTERED = sum(1 << kind for kind in (Kind.OPEN, Kind.RENAME, Kind.UNLINK, Kind.LINK, Kind.CHMOD))
+_EXIT, _EXEC, _CGROUP, _CHMOD = int(Kind.EXIT), int(Kind.EXEC), int(Kind.CGROUP), int(Kind.CHMOD)
+_TEXTS_AT, _MODE_AT = HEAD.size + records.FILE.size, HEAD.size + 16
+_KIND_AND_NAMESPACE = struct.Struct("<HI").unpack_from
+_QUIET, _QUIET_BYTES = 8192, 320
+"""How many tails of records are remembered, up to which length: three megabytes at most."""
+_MONITORS = (b"conmon", b"containerd-shim")
 
 
 class Decoder:
@@ -66,6 +66,8 @@ class Decoder:
             on_cgroup_gone=on_cgroup_gone,
         )
         self.records = self.malformed = self.filtered = 0
+        self.quiet: set[bytes] = set()
+        """Tails (`TAIL_AT`) of file records that mean nothing, for `RingBuffer.quiet`."""
         self._host, self._containers = host, containers
         self._exits_unseen = Kind.EXIT in unwanted
         self._host_files = HostFiles()
@@ -74,63 +76,81 @@ class Decoder:
         """Measure the clocks again: steps of the wall clock show in the next events."""
         self.enricher.offset_ns = boot_offset_ns()
 
-    def decode(self, data: bytes, offset: int) -> Found:
-        """Return the events of one record: usually one; none for those that only teach us something."""
-        kind = SHORT(data, offset + KIND_AT)[0]
-        if kind in _HOST_FILTERED and not self._worth(kind, data, offset):
+    def decode(self, data: bytes) -> Found:
+        """Return the events of one record: usually one; none for those that only teach us something.
+
+        What can not be read is counted as malformed, as is what reading it makes go wrong.
+        """
+        try:
+            return self._decode(data)
+        except (ValueError, KeyError, IndexError, struct.error) as error:
+            if not self.malformed:
+                log.warning("record not decoded", extra={"error": repr(error)[:200]})
+            self.malformed += 1
+            return []
+
+    def _decode(self, data: bytes) -> Found:
+        kind = SHORT(data, KIND_AT)[0]
+        if _HOST_FILTERED >> kind & 1 and not self._worth(kind, data):
             self.filtered += 1
             return []
         self.records += 1
-        if kind == Kind.EXIT and self._exits_unseen:
-            processes.exited_unseen(self.enricher, data, offset)
+        if kind == _EXIT and self._exits_unseen:
+            processes.exited_unseen(self.enricher, data)
             return []
         found: Found = []
         handler = _HANDLERS.get(kind)
         if handler is None:
             self.malformed += 1
         else:
-            handler(self.enricher, Head._make(HEAD.unpack_from(data, offset)), data, offset, found)
+            handler(self.enricher, Head._make(HEAD.unpack_from(data)), data, found)
         return found
 
-    def sift(self, data: bytes, offsets: list[int]) -> list[int]:
+    def sift(self, batch: list[bytes]) -> list[bytes]:
         """Return the records that have to be decoded: without file records of the node's own namespace that mean nothing.
 
-        One loop over a batch, before anything is made of a record: a busy node writes 100,000s of files a second.
+        The next ones like those are not even taken out of the ring: a busy node writes 100,000s of files a second.
         """
-        own, mask, kept = self._host.mount_namespace, _HOST_FILTERED_MASK, []
-        look, known, wants = _LOOK, self._host_files.known.get, self._host_files.wants
-        for offset in offsets:
-            namespace, kind, size = look(data, offset + NAMESPACE_AT)
-            if namespace == own and mask >> kind & 1:
-                texts = data[offset + _FILE_BYTES : offset + size]
-                wanted = known(texts)
-                if wanted is None:
-                    wanted = wants(texts)
-                if not wanted and not (kind == _CHMOD and data[offset + _SPECIAL_AT] & _SPECIAL):
-                    continue
-            kept.append(offset)
-        self.filtered += len(offsets) - len(kept)
+        own, kept, quiet = self._host.mount_namespace, [], self.quiet
+        for data in batch:
+            if len(data) < HEAD.size:
+                self.malformed += 1
+                continue
+            kind, namespace = _KIND_AND_NAMESPACE(data, KIND_AT)
+            if namespace != own or not _HOST_FILTERED >> kind & 1 or self._means(kind, data):
+                kept.append(data)
+                continue
+            self.filtered += 1
+            if len(data) - TAIL_AT <= _QUIET_BYTES:
+                if len(quiet) >= _QUIET:
+                    quiet.clear()
+                quiet.add(data[TAIL_AT:])
         return kept
 
-    def foresee(self, data: bytes, offsets: list[int]) -> None:
+    def foresee(self, batch: list[bytes]) -> None:
         """Learn of containers that a batch announces before its events are decoded: a container that lives for a moment
         is described by its runtime for a moment."""
-        for offset in offsets:
-            kind = SHORT(data, offset + KIND_AT)[0]
-            if kind == Kind.CGROUP:
-                cgroups.made(self.enricher, data, offset)
-            elif kind == Kind.EXEC and data.startswith((b"conmon", b"containerd-shim"), offset + COMM_AT):
-                record = Exec._make(records.EXEC.unpack_from(data, offset + HEAD.size))
-                at = offset + EXEC_BYTES + record.path_bytes + record.cwd_bytes + record.asked_bytes
-                self._containers.announced(arguments(data[at : at + record.args_bytes]))
+        for data in batch:
+            kind = SHORT(data, KIND_AT)[0]
+            try:
+                if kind == _CGROUP:
+                    cgroups.made(self.enricher, data)
+                elif kind == _EXEC and data.startswith(_MONITORS, COMM_AT):
+                    self._containers.announced(processes.arguments_of(data))
+            except (ValueError, struct.error):
+                continue  # counted when it is decoded
 
-    def _worth(self, kind: int, data: bytes, offset: int) -> bool:
+    def _worth(self, kind: int, data: bytes) -> bool:
         """Whether a file record can mean something: all of containers', watched paths of the node's own processes."""
-        cgroup, namespace = LONG(data, offset + CGROUP_AT)[0], WORD(data, offset + NAMESPACE_AT)[0]
-        if namespace != self._host.mount_namespace and not self._containers.is_host(cgroup, namespace):
+        namespace = WORD(data, NAMESPACE_AT)[0]
+        if namespace != self._host.mount_namespace and not self._containers.is_host(
+            LONG(data, CGROUP_AT)[0], namespace
+        ):
             return True
-        sizes = _FILE_TEXTS.unpack_from(data, offset + _FILE_TEXTS_AT)
-        at = offset + _FILE_BYTES
-        if kind == Kind.CHMOD and WORD(data, offset + _FILE_MODE_AT)[0] & 0o6000:
+        return self._means(kind, data)
+
+    def _means(self, kind: int, data: bytes) -> bool:
+        """Whether a change of a file by a process of the node itself is one that analytics look at."""
+        if kind == _CHMOD and WORD(data, _MODE_AT)[0] & 0o6000:
             return True
-        return self._host_files.wants(data[at : at + sum(sizes)])
+        return self._host_files.wants(data[_TEXTS_AT:])

@@ -138,5 +138,5 @@ def address(raw: bytes, family: int) -> str:
     return ""
 
 
-Handler = Callable[[Enricher, Head, bytes, int, Found], None]
-"""Decodes the record at an offset of a batch and appends its events."""
+Handler = Callable[[Enricher, Head, bytes, Found], None]
+"""Decodes one record, whose head was read, and appends its events."""

@@ -29,10 +29,10 @@ _DEVICES = {0o060000: "block", 0o020000: "char"}
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
 
 
-def _texts(enricher: Enricher, data: bytes, offset: int) -> tuple[File, str, str, str, str, str]:
+def _texts(enricher: Enricher, data: bytes) -> tuple[File, str, str, str, str, str]:
     """Return the record and its texts: path, asked, target, folder, folder of the target."""
-    record = File._make(records.FILE.unpack_from(data, offset + HEAD.size))
-    at = offset + HEAD.size + records.FILE.size
+    record = File._make(records.FILE.unpack_from(data, HEAD.size))
+    at = HEAD.size + records.FILE.size
     parts = []
     for size in record[5:10]:
         parts.append(data[at : at + size])
@@ -47,9 +47,9 @@ def _texts(enricher: Enricher, data: bytes, offset: int) -> tuple[File, str, str
     )
 
 
-def opened(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def opened(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A file opened for writing or made, or a device opened for reading."""
-    record, path, asked, _, cwd, _ = _texts(enricher, data, offset)
+    record, path, asked, _, cwd, _ = _texts(enricher, data)
     entry, container = enricher.actor(head)
     if not path:
         path = joined(cwd, asked)
@@ -98,9 +98,9 @@ def _memory_opened(
     )
 
 
-def read(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def read(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A sensitive file read, or a file that was not in the image read by an interpreter."""
-    record, path, asked, _, _, _ = _texts(enricher, data, offset)
+    record, path, asked, _, _, _ = _texts(enricher, data)
     entry, container = enricher.actor(head)
     if record.flags & OPEN_SCRIPT:
         if container is not None and (
@@ -142,17 +142,17 @@ def _proc_target(enricher: Enricher, path: str, asked: str, entry: Entry) -> tup
     return 0, ""
 
 
-def in_use(enricher: Enricher, head: Head, data: bytes, offset: int, _found: Found) -> None:
+def in_use(enricher: Enricher, head: Head, data: bytes, _found: Found) -> None:
     """A file of an image that was opened: it only teaches which packages are in use."""
-    _, path, *_ = _texts(enricher, data, offset)
+    _, path, *_ = _texts(enricher, data)
     _, container = enricher.actor(head)
     if container is not None:
         enricher.on_file_used(container, path, False)
 
 
-def changed(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def changed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A file removed, renamed, linked, or given other permissions."""
-    record, path, asked, target, cwd, target_cwd = _texts(enricher, data, offset)
+    record, path, asked, target, cwd, target_cwd = _texts(enricher, data)
     entry, container = enricher.actor(head)
     base = enricher.base(head, entry, container)
     path = path or joined(cwd, asked)
@@ -180,9 +180,9 @@ def _is_folder(enricher: Enricher, head: Head, path: str) -> bool:
         return False
 
 
-def mounted(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def mounted(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A file system mounted or unmounted."""
-    record, _, asked, target, filesystem, _ = _texts(enricher, data, offset)
+    record, _, asked, target, filesystem, _ = _texts(enricher, data)
     entry, container = enricher.actor(head)
     found.append(
         Mount(
@@ -196,9 +196,9 @@ def mounted(enricher: Enricher, head: Head, data: bytes, offset: int, found: Fou
     )
 
 
-def enforced(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def enforced(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A program that the kernel stopped by policy before it ran."""
-    record, path, *_ = _texts(enricher, data, offset)
+    record, path, *_ = _texts(enricher, data)
     entry, container = enricher.actor(head)
     found.append(
         Enforced(

@@ -147,10 +147,10 @@ _MAKE: dict[int, _Make] = {
 }  # fmt: skip
 
 
-def reached(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def reached(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A `kernel_record` of any kind but cgroups and forks."""
-    record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
-    at = offset + HEAD.size + records.KERNEL.size
+    record = Kernel._make(records.KERNEL.unpack_from(data, HEAD.size))
+    at = HEAD.size + records.KERNEL.size
     text = records.text(data[at : at + record.text_bytes])
     entry, container = enricher.actor(head)
     event = _MAKE[head.kind](enricher, record, text, entry, enricher.base(head, entry, container))
@@ -158,15 +158,15 @@ def reached(enricher: Enricher, head: Head, data: bytes, offset: int, found: Fou
         found.append(event)
 
 
-def io_uring(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def io_uring(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A ring set up, or a request through one: also told as what the same system call would be."""
     entry, container = enricher.actor(head)
     if head.size and head.size < HEAD.size + records.NET.size:
         # The set-up comes as a system call, with the shorter record.
         found.append(IoUring(**enricher.base(head, entry, container), operation="setup"))
         return
-    record = Net._make(records.NET.unpack_from(data, offset + HEAD.size))
-    at = offset + HEAD.size + records.NET.size
+    record = Net._make(records.NET.unpack_from(data, HEAD.size))
+    at = HEAD.size + records.NET.size
     asked = records.text(data[at : at + record.path_bytes])
     operation = _URING.get(record.protocol, str(record.protocol))
     path = joined("" if asked.startswith("/") else entry.cwd, asked) if asked else ""

@@ -23,14 +23,14 @@ _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 _NAMES = 8192
 
 
-def peer(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def peer(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """Whatever has a peer: a `net_record`."""
-    record = Net._make(records.NET.unpack_from(data, offset + HEAD.size))
+    record = Net._make(records.NET.unpack_from(data, HEAD.size))
     entry, container = enricher.actor(head)
     base = enricher.base(head, entry, container)
     kind = head.kind
     if record.peer_family == 1:
-        at = offset + HEAD.size + records.NET.size
+        at = HEAD.size + records.NET.size
         path = enricher.path(data[at : at + record.path_bytes])
         found.append(Connect(**base, family="unix", protocol="unix", address=path))
         return
@@ -77,10 +77,10 @@ def peer(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found)
         )  # fmt: skip
 
 
-def packet(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def packet(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A DNS packet, question or answer; answers teach the names of addresses."""
-    server, family, port, transport, size, answer, *_ = records.DNS.unpack_from(data, offset + HEAD.size)
-    at = offset + HEAD.size + records.DNS.size
+    server, family, port, transport, size, answer, *_ = records.DNS.unpack_from(data, HEAD.size)
+    at = HEAD.size + records.DNS.size
     tcp = transport == 6
     message = dns.parse(data[at : at + min(size, 1024)], whole_bytes=size, tcp=tcp)
     if tcp and size < 14:

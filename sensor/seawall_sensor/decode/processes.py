@@ -50,10 +50,10 @@ WATCHED_VARIABLES = frozenset(
 _WATCHED_BYTES = re.compile(b"\0(?:" + b"|".join(sorted(name.encode() for name in WATCHED_VARIABLES)) + b")=").search
 
 
-def executed(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def executed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A program started: the event, and what its start means besides."""
-    record = Exec._make(records.EXEC.unpack_from(data, offset + HEAD.size))
-    at = offset + EXEC_BYTES
+    record = Exec._make(records.EXEC.unpack_from(data, HEAD.size))
+    at = EXEC_BYTES
     path_end = at + record.path_bytes
     cwd_end = path_end + record.cwd_bytes
     asked_end = cwd_end + record.asked_bytes
@@ -62,7 +62,7 @@ def executed(enricher: Enricher, head: Head, data: bytes, offset: int, found: Fo
     cwd = enricher.path(data[path_end:cwd_end])
     asked = records.text(data[cwd_end:asked_end])
     args = arguments(data[asked_end:args_end])
-    above = data[offset + HEAD.size + records.EXEC.size : offset + EXEC_BYTES]
+    above = data[HEAD.size + records.EXEC.size : EXEC_BYTES]
     before = enricher.processes.peek(head.pid)
     previous = before.exe if before is not None and before.start_ns == head.start_ns else ""
     entry = enricher.processes.executed(head, record, path, cwd, args, above)
@@ -125,6 +125,13 @@ def executed(enricher: Enricher, head: Head, data: bytes, offset: int, found: Fo
         )
 
 
+def arguments_of(data: bytes) -> tuple[str, ...]:
+    """Return the arguments in an exec record."""
+    record = Exec._make(records.EXEC.unpack_from(data, HEAD.size))
+    at = EXEC_BYTES + record.path_bytes + record.cwd_bytes + record.asked_bytes
+    return arguments(data[at : at + record.args_bytes])
+
+
 def _enter(enricher: Enricher, container: Container, entry: Entry, head: Head, found: Found) -> None:
     """Note a process of a container: its first one starts it; one that does not come from that one was brought in."""
     container.processes += 1
@@ -143,9 +150,9 @@ def _enter(enricher: Enricher, container: Container, entry: Entry, head: Head, f
     entry.process = None
 
 
-def exited(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def exited(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A process ended."""
-    cpu_ns, code, _ = records.EXIT.unpack_from(data, offset + HEAD.size)
+    cpu_ns, code, _ = records.EXIT.unpack_from(data, HEAD.size)
     entry, container = enricher.actor(head)
     found.append(
         ProcessExit(
@@ -159,11 +166,11 @@ def exited(enricher: Enricher, head: Head, data: bytes, offset: int, found: Foun
     _ended(enricher, container, head.pid, code)
 
 
-def exited_unseen(enricher: Enricher, data: bytes, offset: int) -> None:
+def exited_unseen(enricher: Enricher, data: bytes) -> None:
     """An end of which no event is wanted: only what it teaches."""
-    _, code, _ = records.EXIT.unpack_from(data, offset + HEAD.size)
-    container = enricher.containers.known(LONG(data, offset + CGROUP_AT)[0])
-    _ended(enricher, container, WORD(data, offset + PID_AT)[0], code)
+    _, code, _ = records.EXIT.unpack_from(data, HEAD.size)
+    container = enricher.containers.known(LONG(data, CGROUP_AT)[0])
+    _ended(enricher, container, WORD(data, PID_AT)[0], code)
 
 
 def _ended(enricher: Enricher, container: Container | None, pid: int, code: int) -> None:
@@ -172,9 +179,9 @@ def _ended(enricher: Enricher, container: Container | None, pid: int, code: int)
     enricher.processes.ended(pid)
 
 
-def forked(enricher: Enricher, head: Head, data: bytes, offset: int, found: Found) -> None:
+def forked(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A process started another one."""
-    record = Kernel._make(records.KERNEL.unpack_from(data, offset + HEAD.size))
+    record = Kernel._make(records.KERNEL.unpack_from(data, HEAD.size))
     entry, container = enricher.actor(head)
     found.append(
         ProcessFork(**enricher.base(head, entry, container), child_pid=record.target_pid, child_start_ns=record.value)
