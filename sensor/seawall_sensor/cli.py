@@ -39,6 +39,8 @@ def check(form: Annotated[str, typer.Option("--format", help="text or json")] = 
 
 
 RESULTS, DELIVERY, LIMITS, KUBERNETES = "What is printed", "Delivery", "Limits", "Kubernetes"
+BASELINES = "Baselines"
+STATE_DIR = Path("/var/lib/seawall-sensor")
 
 
 @app.command()
@@ -83,9 +85,13 @@ def run(
         typer.Option(help="alerts (with their events and the node's state) or events (all)", rich_help_panel=DELIVERY),
     ] = "alerts",
     state_dir: Annotated[
-        Path,
-        typer.Option(envvar="SEAWALL_STATE_DIR", help="where identity and spool are kept", rich_help_panel=DELIVERY),
-    ] = Path("/var/lib/seawall-sensor"),
+        Path | None,
+        typer.Option(
+            envvar="SEAWALL_STATE_DIR",
+            help=f"where identity, spool and baselines are kept; with --server {STATE_DIR} by default",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
     spool_mb: Annotated[int, typer.Option(min=1, help="most that the spool holds", rich_help_panel=DELIVERY)] = 256,
     spool_hours: Annotated[float, typer.Option(min=0.01, help="and how long", rich_help_panel=DELIVERY)] = 72,
     event_hub: Annotated[
@@ -111,6 +117,22 @@ def run(
     detect: Annotated[
         bool, typer.Option("--detect/--no-detect", help="run the analytics here; without, the receiver does")
     ] = True,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines", help="tell what a workload never did before", rich_help_panel=BASELINES
+        ),
+    ] = True,
+    learn_hours: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            max=24 * 30,
+            envvar="SEAWALL_LEARN_HOURS",
+            help="hours of activity after which a workload is known",
+            rich_help_panel=BASELINES,
+        ),
+    ] = 24,
     check_files: Annotated[
         bool, typer.Option("--check-files/--no-check-files", help="hashes and YARA rules over new programs")
     ] = True,
@@ -207,7 +229,7 @@ def run(
     )
     receiving = Receiving(
         server=server,
-        state=state_dir,
+        state=state_dir or STATE_DIR,
         token=os.environ.pop("SEAWALL_ENROLMENT_TOKEN", "").strip(),
         token_file=enrolment_token_file,
         ca_file=ca_file,
@@ -237,6 +259,8 @@ def run(
             only=tuple(only or (() if events else ("alert",))),
             deliver_all=deliver == "events" or not detect,
             detect=detect,
+            learn_hours=learn_hours if baselines else 0,
+            learnt_in=state_dir or (STATE_DIR if server else None),
             check_files=check_files,
             inventory=inventory,
             pods=pods,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall_sensor.deliver import Delivery
+    from seawall_sensor.learning import Learning
     from seawall_sensor.pods import PodSource
     from seawall_sensor.sensor import Sensor
     from seawall_sensor.serving import Samples
@@ -15,7 +16,9 @@ STUCK_S = 30.0
 """A loop that did not turn for so long hangs."""
 
 
-def samples(sensor: Sensor, delivery: Delivery | None, pods: PodSource | None = None) -> Samples:
+def samples(
+    sensor: Sensor, delivery: Delivery | None, pods: PodSource | None = None, learning: Learning | None = None
+) -> Samples:
     """Return the metrics."""
     status = sensor.status
     found: dict[str, float | dict[str, float]] = {
@@ -39,6 +42,11 @@ def samples(sensor: Sensor, delivery: Delivery | None, pods: PodSource | None = 
         "seawall_sensor_processes_cached": len(sensor.processes),
         "seawall_sensor_containers": len(sensor.containers.running()),
     }
+    if learning is not None:
+        learnt, still = learning.counts
+        found["seawall_sensor_workloads"] = {'state="learnt"': float(learnt), 'state="learning"': float(still)}
+        found["seawall_sensor_workload_features"] = learning.habits.features()
+        found["seawall_sensor_workloads_evicted_total"] = learning.habits.stats.evicted
     if pods is not None:
         found["seawall_sensor_pods_known"] = len(pods.directory)
         found["seawall_sensor_pods_synced"] = float(pods.directory.synced)

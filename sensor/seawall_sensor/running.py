@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seawall.catalog import collect
+from seawall.detection.baselines.profiles import HabitSettings
 from seawall.detection.declaration import Detection
 from seawall.detection.engine import Engine
 from seawall.detection.identity import runtime_analytics_id
@@ -21,6 +22,7 @@ from seawall_sensor import figures
 from seawall_sensor.check import kinds_of
 from seawall_sensor.host import Host
 from seawall_sensor.inventory import Inventory, root_identity
+from seawall_sensor.learning import Learning
 from seawall_sensor.limits import Limits
 from seawall_sensor.loader import Options
 from seawall_sensor.output import Alerting, Both, JsonLines, Sink
@@ -48,6 +50,10 @@ class Plan:
     only: tuple[str, ...]
     deliver_all: bool
     detect: bool
+    learn_hours: float
+    """How long baselines learn a workload; 0 = there are none."""
+    learnt_in: Path | None
+    """Where what they learnt is kept, None = in memory."""
     check_files: bool
     inventory: bool
     pods: Callable[[PodDirectory, str], PodSource | None]
@@ -73,7 +79,9 @@ def watch(plan: Plan) -> None:
     if plan.receiving is not None:
         plan.receiving.check()
     rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.enabled]
-    kinds = frozenset(Kind) if plan.all_hooks else kinds_of(rules) if rules else frozenset(Kind) - {Kind.FORK}
+    learning = _learning(plan, rules)
+    wanted = [*rules, *(learning.habits.rules if learning is not None else ())]
+    kinds = frozenset(Kind) if plan.all_hooks else kinds_of(wanted) if wanted else frozenset(Kind) - {Kind.FORK}
     host = Host.here(plan.node)
     enforcer = _enforcer(plan.policy, host)
     identity = runtime_analytics_id(rules) if plan.detect else ""
@@ -91,14 +99,15 @@ def watch(plan: Plan) -> None:
         host,
         Options(kinds=kinds, fold_s=plan.fold_s, enforce=enforcer is not None, tracepoints=plan.tracepoints),
         _sink(plan, delivery, rules),
-        Engine(rules) if plan.detect and rules else None,
+        learning or (Engine(rules) if plan.detect and rules else None),
         cluster=plan.cluster or (plan.receiving.cluster if plan.receiving is not None else ""),
         version=plan.version,
         root=plan.host_root,
         limits=plan.limits,
         enforcer=enforcer,
         unwanted=_unwanted(plan, rules),
-        facts=lambda: {"rules": identity, **figures.facts(delivery)},
+        facts=lambda: {"rules": identity, **figures.facts(delivery), **(learning.facts() if learning else {})},
+        on_second=learning.save if learning is not None else lambda: None,
         **more,
     )
     signal.signal(signal.SIGTERM, sensor.stop)
@@ -109,7 +118,9 @@ def watch(plan: Plan) -> None:
             from seawall_sensor.serving import StatusServer
 
             status = StatusServer(
-                plan.status_address, partial(figures.samples, sensor, delivery, pods), partial(figures.wrong, sensor)
+                plan.status_address,
+                partial(figures.samples, sensor, delivery, pods, learning),
+                partial(figures.wrong, sensor),
             )
         if pods is not None:
             pods.start()
@@ -124,10 +135,18 @@ def watch(plan: Plan) -> None:
             if part is not None:
                 part.close()
         sensor.close()
+        if learning is not None:
+            learning.close()
         if delivery is not None:
             delivery.close()
         if status is not None:
             status.close()
+
+
+def _learning(plan: Plan, rules: list[Detection]) -> Learning | None:
+    if not plan.detect or not plan.learn_hours:
+        return None
+    return Learning(Engine(rules), HabitSettings(hours=plan.learn_hours), plan.learnt_in)
 
 
 def _unwanted(plan: Plan, rules: list[Detection]) -> frozenset[Kind]:

@@ -102,11 +102,12 @@ class Sensor:
         on_exec: Callable[[ProcessExec], None] = lambda _event: None,
         later: Callable[[], Sequence[RuntimeEvent]] = tuple,
         facts: Callable[[], dict[str, Any]] = dict,
+        on_second: Callable[[], None] = lambda: None,
         unwanted: frozenset[Kind] = frozenset(),
         on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
     ) -> None:
         """`later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
-        that others know."""
+        that others know; `on_second` is called once a second."""
         self.host, self.options, self.sink, self.judge = host, options, sink, judge
         self.status = Status()
         self.programs = Programs(host, options)
@@ -127,6 +128,7 @@ class Sensor:
         )
         self.limits = limits or Limits()
         self.version, self._on_exec, self._later, self._facts = version, on_exec, later, facts
+        self._on_second = on_second
         self._stopping = False
         self._reported: dict[tuple[str, int], int] = {}
         self._reported_ns = time.time_ns()
@@ -303,6 +305,7 @@ class Sensor:
             self.programs.control(shed=shed)
             self._heartbeat("degraded" if shed else self.status.state)
         self._report_losses()
+        self._on_second()
         for container in self.containers.running():
             if not container.complete and container.asked < _MAX_ASKED:
                 container.asked += 1

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from seawall.app.detect import load_rules
 from seawall.detection.allowances import built_in_allowances
+from seawall.detection.baselines.habits import Habits
 from seawall.detection.baselines.learner import Learner
 from seawall.detection.context import Context
 from seawall.detection.declaration import Detection
@@ -19,6 +20,9 @@ from seawall.detection.engine import Engine
 from seawall.detection.networks import Networks, provider_networks
 from seawall.detection.sources.recognise import decode
 from seawall.domain.alerts import Incident
+from seawall.domain.runtime_events import RuntimeEvent
+
+from tests.detection.runtime_events import NOW_NS
 
 USUAL_DAYS = 20
 TOR = "185.220.101.7"
@@ -61,12 +65,29 @@ def decoded(events: Iterable[Any]) -> list[Any]:
     return found
 
 
+def over_days(case: Case) -> list[Any]:
+    """Return sensor events: what is usual, four times a day, then the case's own."""
+    found = []
+    for day in range(USUAL_DAYS):
+        for hour in range(0, 24, 6):
+            for number, event in enumerate(case.usual(day) if case.usual else ()):
+                ts_ns = NOW_NS + (day * 24 + hour) * 3_600_000_000_000 + number
+                found.append(msgspec.structs.replace(event, ts_ns=ts_ns))
+    later = NOW_NS + (USUAL_DAYS + 1) * 86_400_000_000_000
+    return [*found, *(msgspec.structs.replace(event, ts_ns=later + n) for n, event in enumerate(case.events))]
+
+
 def raises(rule: Detection, case: Case) -> bool:
     """Run one analytic alone over a case."""
     rule = replace(rule, enabled=True)
     events = decoded(case.events)
     if rule.on is Incident:
         return rule(Engine(load_rules()).run(events)) is not None
+    if rule.features and issubclass(rule.on, RuntimeEvent):
+        habits = Habits((rule,))
+        found = [alert for event in over_days(case) for alert in habits.process(event)]
+        assert not habits.stats.errors
+        return any(alert.analytic == rule.id for alert in found)
     if rule.features:
         learner = Learner((rule,))
         for day in range(USUAL_DAYS):

@@ -16,8 +16,9 @@ from tests.detection.cases import Case, Pairs
 from tests.detection.cases.audit import AUDIT
 from tests.detection.cases.habits import HABITS
 from tests.detection.cases.management import MANAGEMENT
+from tests.detection.cases.workloads import WORKLOADS
 
-PAIRS: Pairs = AUDIT | MANAGEMENT | HABITS
+PAIRS: Pairs = AUDIT | MANAGEMENT | HABITS | WORKLOADS
 _RUNTIME = Path(__file__).parents[1] / "rules" / "runtime"
 _SHOWN = 2
 _UNTOLD = {
@@ -48,7 +49,9 @@ def _shown(case: Case) -> dict[str, Any]:
     if len(case.events) > _SHOWN:
         shown["more"] = len(case.events) - _SHOWN
     if case.usual is not None:
-        shown["usual"] = _events(case.usual(0))
+        usual = case.usual(0)
+        alike = [event for event in usual if type(event) is type(case.events[0])]
+        shown["usual"] = _events(alike or usual)
     return shown
 
 

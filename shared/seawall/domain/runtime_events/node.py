@@ -138,3 +138,7 @@ class Heartbeat(RuntimeEvent, frozen=True, tag="heartbeat"):
     """Records that delivery lost since start; the losses of stage spool say why."""
     spool_error: str = ""
     """Why the disk takes no batches now, which are held in memory then; empty = it does."""
+    workloads_learnt: int = 0
+    """Workloads that baselines judge on this node."""
+    workloads_learning: int = 0
+    """Those that they do not know for long enough."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from seawall.detection.credentials import CLOUD_CLIS, METADATA, is_token
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import (
     DOWNLOADERS,
@@ -37,11 +38,6 @@ _READERS = frozenset(
 """Programs that people and scripts read files with; applications read their own credentials themselves."""
 _BY_HAND = SHELLS | DOWNLOADERS | _READERS | INTERPRETERS
 
-_TOKEN = re.compile(
-    r"^(?:/var)?/run/secrets/(?:kubernetes\.io/serviceaccount/|eks\.amazonaws\.com/|azure/tokens/|pods\.eks\.amazonaws\.com/"
-    r"|tokens/|[^/]+/serviceaccount/)(?:\.\.\S+/)?(?:token|azure-identity-token|eks-pod-identity-token|gcp-ksa/token)$"
-    r"|^/var/lib/kubelet/pods/[^/]+/volumes/kubernetes\.io~projected/[^/]+/(?:\.\.\S+/)?token$"
-)
 _TOKEN_IN_TEXT = re.compile(
     r"/run/secrets/(?:kubernetes\.io/serviceaccount/(?:\.\.data/)?token|eks\.amazonaws\.com/serviceaccount/token|azure/tokens/\S+)"
 )
@@ -55,10 +51,9 @@ _TOKEN_IN_TEXT = re.compile(
     on=SensitiveRead,
     response="Find what used the token: look for the service account in the audit log from now on.",
     action="read a workload's token",
-    logic=Logic.BASELINE,
     catalogue=("K8S.NODE_TokenAccess†",),
     needs=(READS,),
-    benign=("Entry-point scripts that log in with the token (Vault agents, kubectl sidecars): learned, then muted.",),
+    benign=("Entry-point scripts that log in with the token (Vault agents, kubectl sidecars).",),
     investigate=("Does a call with this service account follow from another client?",),
 )
 def token_read(event: SensitiveRead) -> Match | None:
@@ -66,7 +61,7 @@ def token_read(event: SensitiveRead) -> Match | None:
 
     Applications read their token through client libraries; a tool reading it is what an intruder does first.
     """
-    if event.container is None or not _TOKEN.match(event.path) or on_platform(event):
+    if event.container is None or not is_token(event.path) or on_platform(event):
         return None
     name = program(event.process)
     if name not in SHELLS | DOWNLOADERS | _READERS and not (name in INTERPRETERS and "-c" in event.process.args[:3]):
@@ -417,18 +412,6 @@ def kubelet_credentials_read(event: SensitiveRead) -> Match | None:
     )
 
 
-_METADATA = frozenset(
-    {
-        "169.254.169.254",
-        "fd00:ec2::254",
-        "169.254.170.2",
-        "169.254.170.23",
-        "fd00:ec2::23",
-        "168.63.129.16",
-        "100.100.100.200",
-        "192.0.0.192",
-    }
-)
 _METADATA_HOSTS = re.compile(
     r"169\.254\.169\.254|169\.254\.170\.(?:2|23)\b|metadata\.google\.internal|\bfd00:ec2::254|instance-data\.ec2|(?:^|[/@\s])metadata(?:/computeMetadata)|0xa9fea9fe|2852039166|\[::ffff:a9fe:a9fe\]|AWS_CONTAINER_CREDENTIALS_(?:RELATIVE|FULL)_URI"
 )
@@ -480,7 +463,6 @@ def metadata_command(event: ProcessExec) -> Match | None:
     on=Connect,
     response="Revoke the instance role's sessions; block the metadata address for pods.",
     action="connected to the cloud's metadata service",
-    logic=Logic.BASELINE,
     catalogue=("K8S.NODE_ImdsCall",),
     needs=(PEERS,),
     benign=("SDKs in applications that use the node's identity: not tools, left out.",),
@@ -490,7 +472,7 @@ def metadata_connection(event: Connect) -> Match | None:
     """A shell, download tool, one-line script or drifted program in a container connects to a metadata address."""
     if (
         event.container is None
-        or event.address not in _METADATA
+        or event.address not in METADATA
         or event.address == "168.63.129.16"
         or on_platform(event)
     ):
@@ -592,28 +574,6 @@ def proc_of_others(event: SensitiveRead) -> Match | None:
     return Match(f"{process} read {path}", Severity.HIGH if beyond else Severity.LOW, reasons, key=f"{what}:{beyond}")
 
 
-_CLOUD_CLIS = frozenset(
-    {
-        "aws",
-        "az",
-        "gcloud",
-        "gsutil",
-        "bq",
-        "terraform",
-        "pulumi",
-        "doctl",
-        "ibmcloud",
-        "oci",
-        "eksctl",
-        "azcopy",
-        "aliyun",
-        "pacu",
-        "scout",
-        "tofu",
-    }
-)
-
-
 @detection(
     id="RT-0611",
     title="Cloud command-line tool in a workload",
@@ -622,10 +582,9 @@ _CLOUD_CLIS = frozenset(
     on=ProcessExec,
     response="Look in the cloud's log for what the pod's identity did.",
     action="used a cloud command-line tool",
-    logic=Logic.BASELINE,
     catalogue=("X_CloudCliUse",),
     needs=(EXECS,),
-    benign=("CI and deployment images: learned, then muted.", "Builds are left out."),
+    benign=("CI and deployment images.", "Builds are left out."),
     investigate=("Did a metadata request come first (RT-0607)?", "Is the tool part of the image?"),
 )
 def cloud_tool(event: ProcessExec) -> Match | None:
@@ -639,7 +598,7 @@ def cloud_tool(event: ProcessExec) -> Match | None:
         if process.args[1:3] == ("-m", "azure.cli"):
             script = "az"
         name = {"gcloud.py": "gcloud", "gsutil.py": "gsutil"}.get(script, script)
-    if name not in _CLOUD_CLIS or process.args[-1:] in (("--version",), ("version",), ("--help",)):
+    if name not in CLOUD_CLIS or process.args[-1:] in (("--version",), ("version",), ("--help",)):
         return None
     reasons = []
     if process.drift or event.script_drift:

@@ -151,10 +151,9 @@ def port_forwarding(event: ProcessExec) -> Match | None:
     on=ProcessExec,
     response="Look in the audit log for what this service account did from this pod.",
     action="called the Kubernetes API with a tool",
-    logic=Logic.BASELINE,
     catalogue=("K8S.NODE_KubernetesAPI",),
     needs=(EXECS,),
-    benign=("kubectl sidecars, CI and operators in shell: learned, then muted.", "Platform namespaces are left out."),
+    benign=("kubectl sidecars, CI and operators in shell.", "Platform namespaces are left out."),
     investigate=("Which verbs and resources?", "Did the token's file get read (RT-0601)?"),
 )
 def kubernetes_api(event: ProcessExec) -> Match | None:
@@ -441,7 +440,6 @@ def packet_socket(event: RawSocket) -> Match | None:
     on=Flow,
     response="Find the destination's owner and what was sent.",
     action="sent out unusually much data",
-    logic=Logic.BASELINE,
     catalogue=("X_EgressVolume",),
     needs=("byte counts of connections",),
     confidence="low",
@@ -450,7 +448,7 @@ def packet_socket(event: RawSocket) -> Match | None:
 )
 def egress_volume(event: Flow) -> Match | None:
     """One process sent over 500 MB to one public peer in one interval, over ten times what it received; for tools and
-    drifted programs 50 MB is enough. A fixed bound, until the workload's own profile says more."""
+    drifted programs 50 MB is enough. A fixed bound; BL-0111 compares with the workload itself."""
     if event.inbound or event.container is None or not _is_public(event.address):
         return None
     tool = (
@@ -474,7 +472,6 @@ def egress_volume(event: Flow) -> Match | None:
     on=Connect,
     response="Compare with what the workload is for; a NetworkPolicy says it once and for all.",
     action="connected to another pod with a tool",
-    logic=Logic.BASELINE,
     catalogue=("X_EastWestAnomaly",),
     needs=(PEERS,),
     confidence="low",

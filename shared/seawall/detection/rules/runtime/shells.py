@@ -286,13 +286,12 @@ def page_dropped(event: FileEvent) -> Match | None:
     on=ProcessExec,
     response="Ask who works there; production containers need no terminal.",
     action="had an interactive shell",
-    logic=Logic.BASELINE,
     programs=SHELLS,
     catalogue=("X_InteractiveShell",),
     needs=(EXECS,),
     benign=(
         "Debugging by the team (`kubectl exec -it`): joins with the audit log's RT counterpart.",
-        "Jump hosts and notebooks: learned, then muted.",
+        "Jump hosts and notebooks.",
     ),
     investigate=("Which user ran `kubectl exec` at this second (audit log)?",),
 )
