@@ -55,6 +55,7 @@ def zipped(*documents: bytes) -> bytes:
         pytest.param(zipped(json.dumps(ONE).encode(), json.dumps(TWO, indent=1).encode()), 2, 0, id="zip"),
         pytest.param(KEV, 0, 1, id="kev"),
         pytest.param(gzip.compress(EPSS), 0, 1, id="epss"),
+        pytest.param(EPSS + b"CVE-2026-4,0.1\r1,0\nCVE-2026-5,0.1,0\n", 0, 2, id="epss-with-a-line-that-is-no-csv"),
         pytest.param(FACTS, 0, 2, id="facts"),
         pytest.param(FACTS + b'{"cve":"CVE-2026-\xd3"}\n' + FACTS, 0, 4, id="facts-with-a-line-that-is-not-utf-8"),
     ],

@@ -23,6 +23,8 @@ class _Program:
     version: re.Pattern[bytes]
     ecosystem: str = "Bitnami"
     """OSV's database that judges upstream versions."""
+    otherwise: re.Pattern[bytes] | None = None
+    """Where `version` is nowhere: of all the places where this one matches, the highest number counts."""
 
 
 _PROGRAMS = (
@@ -42,43 +44,64 @@ _PROGRAMS = (
     _Program(
         "python",
         ("**/python2*", "**/python3*", "**/python", "**/libpython2*", "**/libpython3*"),
-        (b"\x003.", b"\x002.7"),
-        re.compile(rb"\0([23]\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d{1,2})?)\+?\0"),
+        # Linkers lay equal tails of strings over each other: below /opt/python/3.12.1 the version is the end of a path.
+        (b"\x003.", b"\x002.7", b"/3.", b"/2.7"),
+        re.compile(rb"[\0/]([23]\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d{1,2})?)\+?\0"),
     ),
     _Program(
         "redis",
         ("**/redis-server", "**/redis-cli"),
         (b"redis_version:", b"Redis version=", b"redis-cli ", b"\x004.", b"\x005.", b"\x006.", b"\x007.", b"\x008."),
-        re.compile(rb"(?:redis_version:|Redis version=|redis-cli |\0)(\d{1,2}\.\d{1,3}\.\d{1,3})[\0 \r\n,]"),
+        # INFO prints the version before the kind of atomics, redis-cli before the commit. The table of commands names
+        # older versions: those that brought each command.
+        re.compile(
+            rb"(?:redis_version:|Redis version=|redis-cli )(\d{1,2}\.\d{1,3}\.\d{1,3})[\0 \r\n,]"
+            rb"|\0(\d{1,2}\.\d{1,3}\.\d{1,3})\0(?: \(git:%s|(?:\d{1,2}\.\d{1,2}\.\d{1,2}\0)?(?:c11|atomic|sync)-builtin\0)"
+        ),
+        otherwise=re.compile(rb"\0(\d{1,2}\.\d{1,3}\.\d{1,3})\0"),
     ),
     _Program("busybox", ("**/busybox",), (b"BusyBox v",), re.compile(rb"BusyBox v(\d+\.\d+\.\d+)")),
 )
+_SERIES = re.compile(r"^(?:lib)?python(\d\.\d+)")
 MAX_TRIES = 10_000
 """Places that are looked at for one needle; a hostile file may hold millions."""
 
 
-def _find(program: _Program, content: bytes) -> str:
-    for needle in program.needles:
+def _matches(needles: tuple[bytes, ...], expression: re.Pattern[bytes], content: bytes) -> Iterator[str]:
+    for needle in needles:
         at = content.find(needle)
         for _ in range(MAX_TRIES):
             if at < 0:
                 break
-            if match := program.version.match(content, at):
-                return match.group(1).decode("ascii")
+            if match := expression.match(content, at):
+                yield match[match.lastindex or 0].decode("ascii")
             at = content.find(needle, at + 1)
-    return ""
+
+
+def _find(program: _Program, file: ImageFile) -> str:
+    # python3.12 is no 3.11, whatever other versions are named inside
+    series = found[1] + "." if (found := _SERIES.search(file.name)) else ""
+    for version in _matches(program.needles, program.version, file.content):
+        if version.startswith(series):
+            return version
+    if program.otherwise is None:
+        return ""
+    others = _matches(program.needles, program.otherwise, file.content)
+    return max(others, key=lambda version: [int(part) for part in version.split(".")], default="")
 
 
 def _reader(program: _Program) -> Read:
     def read(file: ImageFile) -> Iterator[Found]:
-        if (file.partial or file.content[:4] == b"\x7fELF") and (version := _find(program, file.content)):
+        if (file.partial or file.content[:4] == b"\x7fELF") and (version := _find(program, file)):
             yield Found("generic", program.name, version, ecosystem=program.ecosystem)
 
     return read
 
 
 def _declare(program: _Program) -> Analyzer:
-    declare: Callable[[Read], Analyzer] = analyzer(id=f"program-{program.name}", reads=program.reads, piecewise=True)
+    declare: Callable[[Read], Analyzer] = analyzer(
+        id=f"program-{program.name}", reads=program.reads, piecewise=True, version=2
+    )
     return declare(_reader(program))
 
 
