@@ -153,7 +153,8 @@ static __always_inline int judge(struct address *peer, u16 protocol)
 	struct net_record *r;
 	u64 cgroup;
 
-	if (!c || !c->enforcing)
+	/* A policy that selects every container never cuts the sensor's own delivery. */
+	if (!c || !c->enforcing || bpf_get_current_pid_tgid() >> 32 == options.self_pid)
 		return ALLOW;
 	cgroup = cgroup_of(task);
 	policy = bpf_map_lookup_elem(&policies, &cgroup);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import stat
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +52,8 @@ class Selector(_Model):
         """Whether the container is meant. What is not known of it yet does not match."""
         if container.namespace in PROTECTED_NAMESPACES and container.namespace not in self.namespaces:
             return False
+        if container.pod and not container.namespace:
+            return False  # it may be a protected one
         return (
             _one_of(self.namespaces, container.namespace)
             and _one_of(self.images, container.image)
@@ -147,19 +150,41 @@ def read_policies(path: Path) -> PolicyFile:
         ConfigError: it can not be read, or something in it is not as it must be.
     """
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
+        # A pipe or a device would be read for ever; links are followed, as Kubernetes mounts files by them.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"the policy file {path} is not a file")
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE_BYTES + 1)
+        if len(text) > _MAX_FILE_BYTES:
             raise ConfigError(f"{path} is larger than 1 MB")
-        return PolicyFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"the policy file {path} can not be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {where or 'file'}: {first['msg']}") from error
+        return PolicyFile.model_validate(yaml.load(text, _Plain))  # noqa: S506 - a safe loader
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{path}: {where or 'file'}: {first['msg']}") from error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise ConfigError(f"the policy file {path} can not be read: {reason}"[:500]) from error
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without anchors, which could grow without end, and without a key that stands twice, of which one would be lost."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="anchors are not taken", problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1 and isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _one_of(patterns: tuple[str, ...], value: str) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
+    return not patterns or (bool(value) and any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns))
 
 
 def _within(inner: Network, outer: Network) -> bool:

@@ -113,6 +113,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     source = folder / "attach.c"
     source.write_text(ATTACH)
     subprocess.run(["clang", "-O1", "-static", "-o", str(root / "bin/attach"), str(source)], check=True)
+    (root / "bin/kubelet").write_bytes((root / "bin/attach").read_bytes())
+    (root / "bin/kubelet").chmod(0o755)
     with tarfile.open(folder / "root.tar", "w") as tar:
         tar.add(root, ".")
     subprocess.run(["podman", "import", "-q", str(folder / "root.tar"), IMAGE], check=True, capture_output=True)

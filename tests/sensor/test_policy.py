@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
+from pathlib import Path
 
 import pytest
 from seawall.domain.errors import ConfigError
@@ -49,6 +52,13 @@ def test_selection(select, container, selected):
         pytest.param("policies: [{name: a, select: {names: [x]}}, {name: a, select: {names: [y]}}]", "same name", id="name twice"),
         pytest.param("policies: [", "can not be read", id="not YAML"),
         pytest.param("", "file", id="empty file"),
+        pytest.param("policies: [{name: a, select: {names: [x]}, outbound: {action: block, deny: [{cidr: 10.0.0.0/40}]}}]", "deny.0.cidr", id="not a network"),
+        pytest.param("policies: [{name: a, select: {names: [x]}, outbound: {action: block, deny: [{cidr: 10.0.0.0/8, ports: [70000]}]}}]", "ports", id="not a port"),
+        pytest.param("policies: [{name: a, select: {names: [x]}, drift: {action: audit}, drift: {action: kill}}]", "'drift' stands twice", id="key twice"),
+        pytest.param("a: &a [x]\npolicies: [{name: a, select: {names: *a}}]", "anchors are not taken", id="anchor"),
+        pytest.param("[" * 5000, "nested too deeply", id="depth"),
+        pytest.param("policies: []\n" + "#" * (1 << 20), "larger than 1 MB", id="size"),
+        pytest.param("policies: [\0]", "can not be read", id="not text"),
     ],
 )  # fmt: skip
 def test_refused_files(tmp_path, text, words):
@@ -56,6 +66,31 @@ def test_refused_files(tmp_path, text, words):
     file.write_text(text)
     with pytest.raises(ConfigError, match=words):
         read_policies(file)
+
+
+def test_files_that_are_none(tmp_path):
+    """A pipe or a device must not hold the sensor up; a link, as Kubernetes mounts files, is followed."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "pipe", tmp_path / "loop", tmp_path, tmp_path / "missing", Path("/dev/zero")):
+        with pytest.raises(ConfigError, match=re.escape(str(path))):
+            read_policies(path)
+    (tmp_path / "real.yaml").write_text("policies: []")
+    (tmp_path / "link.yaml").symlink_to("real.yaml")
+    assert read_policies(tmp_path / "link.yaml").policies == ()
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        pytest.param(ContainerContext("c" * 64), id="nothing known yet"),
+        pytest.param(
+            ContainerContext("c" * 64, name="x", pod="coredns-1"), id="a pod whose namespace is not known yet"
+        ),
+    ],
+)
+def test_what_is_not_known_yet_is_not_selected(container):
+    assert policies(names=["*"]).find(container) is None
 
 
 def test_the_smallest_network_decides_and_wider_ones_follow():
