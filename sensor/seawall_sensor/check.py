@@ -169,7 +169,8 @@ def examine() -> Report:
     report.unseen = [WORDS[kind] for kind in sorted(blind) if kind in WORDS]
     report.titles = {
         rule.id: rule.title
-        for rule in collect("seawall.detection.rules.runtime", Detection)
+        for package in ("runtime", "baseline.containers")
+        for rule in collect(f"seawall.detection.rules.{package}", Detection)
         if any(issubclass(event, rule.on) and needed <= blind for event, needed in EVENT_KINDS.items())
     }
     report.blind = sorted(report.titles)

@@ -10,11 +10,30 @@ import time
 import tracemalloc
 
 from seawall.app.detect import load_rules
+from seawall.catalog import collect
+from seawall.detection.baselines.habits import Habits
+from seawall.detection.baselines.kept import to_bytes
 from seawall.detection.baselines.learner import Learner
 from seawall.detection.baselines.sketch import Sketch
+from seawall.detection.declaration import Detection
 from seawall.domain.audit_events import AuditEvent, ObjectRef, ResponseStatus, User
+from seawall.domain.runtime_events import ContainerContext, DnsQuery, Process, ProcessExec, RuntimeEvent
 
 LIMIT_BYTES = 200
+NOW_NS = 1_793_600_000_000_000_000
+WORDS = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}-service" for number in range(100)]
+APP = Process(pid=1, exe="/usr/bin/app", args=("app",))
+PODS = [
+    ContainerContext(
+        id=f"{number:064}",
+        name="app",
+        image="r.example/app:1",
+        pod=f"app-{number}",
+        namespace="shop",
+        owner=f"Deployment/app-{number}",
+    )
+    for number in range(250)
+]
 IDENTITIES = 10_000
 
 
@@ -66,7 +85,62 @@ def main() -> int:
         f"state {state / features:.0f} bytes a feature, with a worker's caches {memory / features:.0f}, stored {stored / features:.1f}"
     )
     print(f"new {len(events) / new_s:,.0f} events/s, repeated {len(events) / known_s:,.0f} events/s")
-    return int(max(state, stored) / features >= LIMIT_BYTES)
+    return int(max(state, stored) / features >= LIMIT_BYTES or _on_a_node())
+
+
+WORKLOADS, VALUES = 250, 100
+
+
+def _happened(number: int, step: int) -> RuntimeEvent:
+    pod = PODS[number]
+    if step % 2:
+        return DnsQuery(
+            ts_ns=NOW_NS, process=APP, container=pod, name=f"api.{WORDS[number % VALUES]}-{WORDS[step]}.example"
+        )
+    process = Process(pid=1, exe=f"/usr/lib/{WORDS[step]}/bin/{WORDS[number % VALUES]}", args=("x", "--run"))
+    return ProcessExec(ts_ns=NOW_NS, process=process, container=pod)
+
+
+def _on_a_node() -> bool:
+    """Print what the sensor pays; True when it is over its budget."""
+    rules = collect("seawall.detection.rules.baseline.containers", Detection)
+    events = [_happened(number, step) for number in range(WORKLOADS) for step in range(VALUES)]
+    tracemalloc.start()
+    habits = Habits(rules)
+    for number in range(WORKLOADS):
+        for step in range(VALUES):
+            habits.process(_happened(number, step))
+    habits._seen.clear()
+    state = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    own, few = events[:VALUES], Habits(rules)
+    times = {}
+    for name, many, judged in (
+        ("new", events, Habits(rules)),
+        ("first time in the hour", own, few),
+        ("again", own * 500, few),
+    ):
+        if name == "first time in the hour":
+            for event in own:
+                judged.process(event)
+            judged._seen.clear()
+        begin = time.process_time_ns()
+        for event in many:
+            judged.process(event)
+        times[name] = (time.process_time_ns() - begin) / len(many)
+    begin = time.process_time_ns()
+    packed = to_bytes(habits.profiles(), habits.settings)
+    packing_ms = (time.process_time_ns() - begin) / 1e6
+    features = habits.features()
+    print(
+        f"a node: {WORKLOADS} workloads, {features} features, {state / features:.0f} bytes a feature, {len(packed) / features:.0f} stored"
+    )
+    print(
+        "CPU an event: "
+        + ", ".join(f"{name} {ns:,.0f} ns" for name, ns in times.items())
+        + f"; packing {packing_ms:.1f} ms"
+    )
+    return state / features >= LIMIT_BYTES
 
 
 if __name__ == "__main__":
