@@ -145,6 +145,11 @@ def accept(alerts: Annotated[list[str], typer.Argument(help="Ids of alerts of ba
         for name in alerts:
             if name not in found:
                 raise NotFound(f"there is no alert {name}")
+            if found[name].source == "runtime":
+                raise InputError(
+                    f"{name} was raised on a node, which learns by itself",
+                    hint="what alerted there on three days and was left is usual on the fourth; a tuning file mutes it now",
+                )
             if not learn(application.store.baselines, found[name]):
                 raise InputError(f"{name} is of {found[name].analytic}, which is no baseline")
             typer.echo(f"{name}: accepted")
