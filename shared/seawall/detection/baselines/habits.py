@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seawall.detection.baselines.features import network_of
-from seawall.detection.baselines.profiles import HabitSettings, Profile, learnt_words
+from seawall.detection.baselines.habit import Habit
+from seawall.detection.baselines.profiles import HabitSettings, Profile
 from seawall.detection.baselines.runtime_features import NETWORK, Feature, runtime_features, workload_of
+from seawall.detection.baselines.telling import Telling
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import describe
 from seawall.detection.growing import make_alert
-from seawall.domain.alerts import Alert, Entity, Match
+from seawall.domain.alerts import Alert, Match
 from seawall.domain.runtime_events import (
     Connect,
     ContainerContext,
@@ -39,7 +41,6 @@ from seawall.domain.runtime_events import (
     RuntimeEvent,
     SensitiveRead,
 )
-from seawall.domain.severity import Severity
 
 log = logging.getLogger(__name__)
 
@@ -47,48 +48,10 @@ MAX_WORKLOADS = 512
 MAX_FEATURES = 50_000
 MAX_SEEN = 16_384
 """Events that said nothing new in the present part, remembered by their hash."""
-MAX_TOLD = 4_096
-MAX_RAISED = 32
-"""Alerts of one workload within one part of the learning time; more are counted."""
-SILENCE_NS = 600_000_000_000
-"""The same thing in the same container is told again after this."""
-EXAMPLES = 6
+MAX_CONTAINERS = 4_096
 DAY_NS, HOUR_NS = 86_400_000_000_000, 3_600_000_000_000
 EGRESS_BITS, EGRESS_TIMES = 24, 3
 """An hour's bytes are judged from 16 MiB (2 ** 24) on, and unusual from three powers of two above the busiest hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Habit:
-    """What an analytic is told beside the event: something that the workload never did."""
-
-    workload: str
-    feature: Feature
-    usual: tuple[str, ...]
-    """Examples of what it does instead, the latest first."""
-    others: int
-    """How many more there are."""
-    learnt: str
-    """For how long."""
-
-    def match(
-        self,
-        message: str,
-        *,
-        severity: Severity | None = None,
-        reasons: tuple[str, ...] = (),
-        entities: tuple[Entity, ...] = (),
-    ) -> Match:
-        """Return a match that says what was usual and for how long that was learnt. It folds by workload."""
-        usual = ", ".join(self.usual) + (f" and {self.others} more" if self.others else "")
-        return Match(
-            message,
-            severity,
-            (*reasons, f"usual: {usual or 'nothing of the kind'}", f"learnt: {self.learnt}"),
-            entities,
-            self.workload,
-            {"workload": self.workload, "new": self.feature.value, "usual": usual, "learnt": self.learnt},
-        )
 
 
 @dataclass(slots=True)
@@ -136,8 +99,7 @@ class Habits:
         self._names: dict[str, tuple[ContainerContext, str]] = {}
         self._started: OrderedDict[str, int] = OrderedDict()
         self._seen: dict[int, int] = {}
-        self._told: OrderedDict[tuple[str, Feature], int] = OrderedDict()
-        self._raised: dict[str, tuple[int, int]] = {}
+        self._telling = Telling(self._slot_ns)
         self._by_family: dict[tuple[type[Any], str], tuple[Detection, ...]] = {}
 
     def process(self, event: RuntimeEvent, *, alerted: bool = False) -> Sequence[Alert]:
@@ -209,7 +171,7 @@ class Habits:
             return self._flow(event, container)
         if type(event) is ContainerStart:
             self._started[container.id] = event.ts_ns
-            if len(self._started) > MAX_TOLD:
+            if len(self._started) > MAX_CONTAINERS:
                 self._started.popitem(last=False)
         elif type(event) is ContainerStop:
             self._started.pop(container.id, None)
@@ -250,7 +212,7 @@ class Habits:
         """The workload of a container, which is active now."""
         known = self._names.get(container.id)
         if known is None or known[0] is not container:
-            if len(self._names) >= MAX_TOLD:
+            if len(self._names) >= MAX_CONTAINERS:
                 self._names.clear()
             known = self._names[container.id] = (container, workload_of(container))
         name = known[1]
@@ -285,7 +247,7 @@ class Habits:
             self.stats.unconfirmed.update(rule.id for rule, _ in found)
             self._learn(profile, feature)
             return (), True
-        if not self._is_news(event, profile, feature):
+        if not self._telling.is_news(event, profile.name, feature):
             self.stats.repeated.update(rule.id for rule, _ in found)
             return (), False
         what = describe(event)
@@ -301,14 +263,7 @@ class Habits:
         return started - profile.start_ns < self.settings.start_ns
 
     def _judge(self, event: RuntimeEvent, profile: Profile, feature: Feature) -> list[tuple[Detection, Match]]:
-        usual = profile.usual(feature.family)
-        if feature.family == "egress":
-            busiest = max(map(int, usual), default=0)
-            usual = [f"at most {amount(1 << busiest)} in an hour"] if busiest else []
-        habit = Habit(
-            profile.name, feature, tuple(usual[:EXAMPLES]), max(0, len(usual) - EXAMPLES),
-            learnt_words(profile, self.settings),
-        )  # fmt: skip
+        habit = Habit.of(profile, feature, self.settings)
         found = []
         for rule in self._rules_for(type(event), feature.family):
             try:
@@ -329,23 +284,6 @@ class Habits:
             )
         return rules
 
-    def _is_news(self, event: RuntimeEvent, profile: Profile, feature: Feature) -> bool:
-        key = (event.container_id, feature)
-        told = self._told.pop(key, None)
-        slot = event.ts_ns // self._slot_ns
-        at, number = self._raised.get(profile.name, (slot, 0))
-        number = number if at == slot else 0
-        if (told is not None and 0 <= event.ts_ns - told < SILENCE_NS) or number >= MAX_RAISED:
-            self._told[key] = event.ts_ns if told is None else told
-            return False
-        self._told[key] = event.ts_ns
-        if len(self._told) > MAX_TOLD:
-            self._told.popitem(last=False)
-        if len(self._raised) >= MAX_WORKLOADS:
-            self._raised.clear()
-        self._raised[profile.name] = (slot, number + 1)
-        return True
-
     def _learn(self, profile: Profile, feature: Feature) -> None:
         self._features += profile.learn(feature)
         self.changed = True
@@ -364,11 +302,3 @@ class Habits:
             self._features -= self._profiles.pop(name).size()
             self._seen.clear()
             self.stats.evicted += 1
-
-
-def amount(size_bytes: int) -> str:
-    """Return a number of bytes for people."""
-    for unit, step in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if size_bytes >= step:
-            return f"{size_bytes / step:.0f} {unit}"
-    return f"{size_bytes} bytes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seawall.detection.baselines.habits import Habit
+from seawall.detection.baselines.habit import Habit
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import by_package_manager, file_entity, program
 from seawall.detection.rules.baseline.containers import LEARNT, READS

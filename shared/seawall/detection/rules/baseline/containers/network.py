@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seawall.detection.baselines.habits import Habit, amount
+from seawall.detection.baselines.habit import Habit, amount
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import domain_entity, ip_entity, program
 from seawall.detection.rules.baseline.containers import LEARNT, PEERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seawall.detection.baselines.habits import Habit
+from seawall.detection.baselines.habit import Habit
 from seawall.detection.credentials import CLOUD_CLIS
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import DOWNLOADERS, INTERPRETERS, SHELLS, program
