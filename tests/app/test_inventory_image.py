@@ -446,6 +446,21 @@ def test_programs_too_large_to_hold(tmp_path):
         ]
 
 
+def test_go_libraries_have_no_execute_bit(tmp_path):
+    """`go build -buildmode=c-shared` writes them so; those in the distribution's folders belong to its packages."""
+    library = stripped_elf(inline_build_info(b"go1.21.3", b"mod\tgithub.com/a/b\tv1.0.0\t\n") + bytes(8_192))
+    files = {"fluent-bit/bin/out_x.so": library, "opt/x/libx.so.1.2": library}
+    ignored = {"usr/lib/x86_64-linux-gnu/libx.so": library, "opt/x/notes.so.txt": library}
+    for target in (
+        layout(tmp_path / "oci", tar_of(files | ignored)),
+        f"dir:{_unpacked(tmp_path / 'root', files | ignored)}",
+    ):
+        found = {(package.purl, package.path) for package in scan(target).packages}
+        assert found == {
+            (purl, path) for path in files for purl in ("pkg:golang/stdlib@1.21.3", "pkg:golang/github.com/a/b@v1.0.0")
+        }
+
+
 def _unpacked(root, files):
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

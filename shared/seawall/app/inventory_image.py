@@ -22,7 +22,7 @@ from seawall.packages.layer import (
     cache_key,
     decode_record,
     encode_record,
-    may_be_program,
+    may_run,
 )
 from seawall.packages.router import Router, default_router
 from seawall.ports.images import FolderSource, ImageSource, ImageSources, LayerBlob, LayerCache
@@ -158,8 +158,8 @@ def _folder(source: FolderSource, router: Router, limits: Limits) -> Inventory:
             analysis.links[entry.path] = entry.link
             continue
         analyzers = router.route(entry.path)
-        may_run = entry.size_bytes >= MIN_EXECUTABLE and (entry.mode & 0o111 or may_be_program(entry.path))
-        if not analyzers and not may_run:
+        is_program = entry.size_bytes >= MIN_EXECUTABLE and may_run(entry.path, entry.mode)
+        if not analyzers and not is_program:
             continue
         try:
             if not analyzers and entry.head(4) != ELF:

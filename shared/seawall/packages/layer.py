@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -131,7 +132,7 @@ class LayerAnalysis:
                 elif (
                     has_executables
                     and entry.size_bytes >= MIN_EXECUTABLE
-                    and self._may_run(entry)
+                    and may_run(path, entry.mode)
                     and reader.peek(4) == ELF
                 ):
                     self._analyze_entry(entry, reader, [])
@@ -146,10 +147,6 @@ class LayerAnalysis:
                 self._hardlink(entry)
             else:
                 others.append(path_hash(path))
-
-    @staticmethod
-    def _may_run(entry: TarEntry) -> bool:
-        return bool(entry.mode & 0o111) or may_be_program(entry.path)
 
     def _whiteout(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")
@@ -225,12 +222,7 @@ class LayerAnalysis:
     ) -> None:
         """Ask `analyzers` (and, for a program, those of executables) about one file."""
         result = self.files[path] = FileResult(path)
-        if (
-            not partial
-            and content[:4] == ELF
-            and len(content) >= MIN_EXECUTABLE
-            and (mode & 0o111 or may_be_program(path))
-        ):
+        if not partial and content[:4] == ELF and len(content) >= MIN_EXECUTABLE and may_run(path, mode):
             analyzers = [*analyzers, *(item for item in self.router.executables if item not in analyzers)]
         file = ImageFile(path, content, mode, partial, self.router.may_matter)
         deadline = time.monotonic() + self.limits.analysis_s
@@ -281,10 +273,22 @@ class LayerAnalysis:
         )
 
 
-def may_be_program(path: str) -> bool:
-    """Whether a file without an execute bit has a name that programs have: none in particular."""
+_LIBRARIES = re.compile(r"\.so(?:\.\d+)*$")
+_DISTRIBUTION = ("lib/", "lib64/", "usr/lib/", "usr/lib64/", "usr/lib32/", "usr/libx32/")
+
+
+def may_run(path: str, mode: int) -> bool:
+    """Whether a file is worth a look for what Go and Rust leave in what they build.
+
+    It has an execute bit, a name as programs have it (no ending in particular), or is a library (Go's c-shared and plugin
+    builds have no execute bit) outside the folders where distributions put thousands of theirs.
+    """
+    if mode & 0o111:
+        return True
     name = path.rpartition("/")[2]
-    return "." not in name or name.endswith((".elf", ".bin"))
+    if "." not in name or name.endswith((".elf", ".bin")):
+        return True
+    return _LIBRARIES.search(name) is not None and not path.startswith(_DISTRIBUTION)
 
 
 def after_needle(pieces: Iterator[bytes], needle: bytes) -> bytes:

@@ -315,6 +315,26 @@ def test_jars_without_pom_properties(name, manifest, purl):
     assert names(found) == {purl}
 
 
+@pytest.mark.parametrize(
+    ("name", "manifest", "folders", "purl"),
+    [
+        pytest.param("kafka-clients-2.1.0.jar", "", ("org/apache/kafka/clients", "org/apache/kafka/common"), "org.apache.kafka/kafka-clients@2.1.0", id="none said"),
+        pytest.param("solr-core-8.5.2.jar", "Implementation-Vendor-Id: org.apache\n", ("org/apache/solr/core",), "org.apache.solr/solr-core@8.5.2", id="said too widely"),
+        pytest.param("micronaut-http-netty-1.2.6.jar", "Automatic-Module-Name: io.micronaut.http_netty\n", ("io/micronaut/http/netty",), "io.micronaut/micronaut-http-netty@1.2.6", id="a module's name"),
+        pytest.param("spark-launcher_2.11-2.4.5.jar", "", ("org/apache/spark/launcher",), "org.apache.spark/spark-launcher_2.11@2.4.5", id="Scala's version in the name"),
+        pytest.param("acme-tool-1.0.jar", "", ("org/other/a", "org/other/b"), "acme-tool@1.0", id="classes of another name"),
+        pytest.param("acme-tool-1.0.jar", "", ("com/acme/a", "org/other/b"), "acme-tool@1.0", id="no folder holds most of them"),
+        pytest.param("junit-jupiter-api-5.9.0.jar", "Bundle-SymbolicName: org.junit.jupiter.junit-jupiter-api\n", ("org/junit/x",), "org.junit.jupiter/junit-jupiter-api@5.9.0", id="the bundle's name goes first"),
+    ],
+)  # fmt: skip
+def test_groups_by_the_folders_of_classes(name, manifest, folders, purl):
+    classes = {f"{folder}/{letter}.class": b"" for folder in folders for letter in "ABC"}
+    found = read(
+        "java", f"app/{name}", jar(**{"META-INF/MANIFEST.MF": f"Manifest-Version: 1.0\n{manifest}"}, **classes)
+    )
+    assert names(found) == {purl}
+
+
 def test_rust_list_bomb():
     section = zlib.compress(bytes(50_000_000))
     names_table = b"\0.dep-v0\0.shstrtab\0"

@@ -22,7 +22,7 @@ _LDFLAGS = re.compile(r"-X[ =]\"?'?[^\s\"']*?[._/-]?[vV]ersion=\"?'?(v?\d+\.\d+(
 MAX_INFO = 16 * 1024 * 1024
 
 
-@analyzer(id="go-binary", executables=True, needle=MAGIC, version=3)
+@analyzer(id="go-binary", executables=True, needle=MAGIC, version=4)
 def go_binary(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the standard library, the main module and every dependency, replacements applied."""
     if file.partial:  # of a program too large to hold: the form since Go 1.18 has all in one place

@@ -17,18 +17,37 @@ from typing import IO
 from seawall.domain.packages import Gap
 from seawall.packages.analyzer import Found, ImageFile, analyzer
 from seawall.packages.archives import BAD_ZIP, open_zip, read_member
-from seawall.packages.java_groups import known_group
+from seawall.packages.java_groups import group_of_classes, known_group
 
 MAX_DEPTH = 6
 MAX_NESTED_BYTES = 48 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
 _ARCHIVES = (".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".lpkg", ".nar", ".kar")
-_NAME = re.compile(r"(.+?)[-_]v?(\d[0-9A-Za-z.+_-]*?)(?:-(?:sources|javadoc|tests|all|jar-with-dependencies|shaded))?$")
+_NAME = re.compile(
+    r"(.+?(?:_(?:2\.1\d|3)(?=-\d))?)[-_]v?(\d[0-9A-Za-z.+_-]*?)(?:-(?:sources|javadoc|tests|all|jar-with-dependencies|shaded))?$"
+)
 _COORDINATE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+_TOO_WIDE = frozenset(
+    (
+        "org",
+        "com",
+        "io",
+        "net",
+        "de",
+        "javax",
+        "org.apache",
+        "org.codehaus",
+        "org.eclipse",
+        "org.jboss",
+        "com.google",
+        "com.github",
+    )
+)
+"""What many projects' groups begin with: as a whole group it is most likely cut too short."""
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,127}")
 
 
-@analyzer(id="java", reads=tuple(f"**/*{suffix}" for suffix in _ARCHIVES), version=2)
+@analyzer(id="java", reads=tuple(f"**/*{suffix}" for suffix in _ARCHIVES), version=3)
 def java(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield what is in the archive and in those inside it; `path` names the way in with `!/` between archives."""
     budget = _Budget(MAX_TOTAL_BYTES)
@@ -69,7 +88,7 @@ def _members(archive: zipfile.ZipFile, path: str, name: str, depth: int, budget:
     own = None
     if manifest is not None or not coordinates:
         fields = _manifest(read_member(archive, manifest, 4 * 1024 * 1024)) if manifest is not None else {}
-        own = _by_manifest(fields, name)
+        own = _by_manifest(fields, name, archive.namelist())
     if own is not None and not any(_same(own, item) for item in coordinates):
         yield _found(own, path)
     for item in dict.fromkeys(coordinates):
@@ -130,8 +149,8 @@ def _manifest(content: bytes) -> dict[str, str]:
     return fields
 
 
-def _by_manifest(fields: dict[str, str], name: str) -> tuple[str, str, str] | None:
-    """Return the archive's own coordinate, as far as manifest and file name say it."""
+def _by_manifest(fields: dict[str, str], name: str, members: list[str]) -> tuple[str, str, str] | None:
+    """Return the archive's own coordinate, as far as manifest, file name and the folders of its classes say it."""
     stem = name.rpartition(".")[0]
     match = _NAME.fullmatch(stem)
     bundle = fields.get("bundle-symbolicname", "").partition(";")[0].strip()
@@ -149,6 +168,8 @@ def _by_manifest(fields: dict[str, str], name: str) -> tuple[str, str, str] | No
     group = known_group(artifact) or fields.get("implementation-vendor-id", "")
     if not _COORDINATE.fullmatch(group):
         group = _group(bundle or module or (title if "." in title else ""), artifact)
+    if not group or group in _TOO_WIDE or "_" in group:
+        group = group_of_classes(members, artifact) or group
     # Spring and Jenkins name the group in the file name of unpacked repositories: org.x.y.artifact-1.0.jar
     if "." in artifact and group and artifact.startswith(f"{group}."):
         artifact = artifact.removeprefix(f"{group}.")

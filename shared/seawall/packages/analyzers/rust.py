@@ -33,7 +33,7 @@ class _List(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_List)
 
 
-@analyzer(id="rust-binary", executables=True)
+@analyzer(id="rust-binary", executables=True, version=2)
 def rust_binary(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the crates that were compiled in; build-time ones are not in the program."""
     if b".dep-v0" not in section_names(file.content):
