@@ -88,9 +88,9 @@ static __always_inline bool is_compat(struct task_struct *task)
 #if defined(__TARGET_ARCH_arm64)
 	struct task_struct___call *t = (void *)task;
 
-	return BPF_CORE_READ(t, thread_info.flags) & THREAD_IS_32BIT;
+	return READ(t, thread_info.flags) & THREAD_IS_32BIT;
 #else
-	return BPF_CORE_READ(task, thread_info.status) & THREAD_IS_32BIT;
+	return READ(task, thread_info.status) & THREAD_IS_32BIT;
 #endif
 }
 

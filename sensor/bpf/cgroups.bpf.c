@@ -43,7 +43,7 @@ static __always_inline void send_dns(struct __sk_buff *skb, struct address *serv
 		r->head = *asker;
 		r->head.ts_ns = bpf_ktime_get_boot_ns();
 	} else {
-		task = (void *)bpf_get_current_task();
+		task = current_task();
 		cgroup = cgroup_of(task);
 		if (!wanted(KIND_DNS, cgroup))
 			goto discard;
@@ -144,7 +144,7 @@ static __always_inline bool denies(struct network_rule *rule, u16 port)
 /* What the policy of the calling process's cgroup says of this peer. */
 static __always_inline int judge(struct address *peer, u16 protocol)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u32 zero = 0, address_bits = peer->family == 2 ? 32 : 128;
 	struct network_rule *rule;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
@@ -185,10 +185,10 @@ static __always_inline int judge(struct address *peer, u16 protocol)
 
 static __always_inline void datagram(struct address *peer)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u64 cgroup = cgroup_of(task);
 	struct net_record *r;
-	u32 count = 1, pid = BPF_CORE_READ(task, tgid);
+	u32 count = 1, pid = READ(task, tgid);
 
 	if (!wanted(KIND_UDP_SEND, cgroup) || pid == options.self_pid)
 		return;
@@ -292,7 +292,7 @@ static __always_inline void send_failed(struct sock *sk, struct head *owner)
 	r->head.count = 1;
 	r->head.size = sizeof(*r);
 	r->head.ts_ns = bpf_ktime_get_boot_ns();
-	r->head.result = -(BPF_CORE_READ(sk, sk_err) ?: ETIMEDOUT);
+	r->head.result = -(READ(sk, sk_err) ?: ETIMEDOUT);
 	r->protocol = 6;
 	read_address(&r->peer, sk, true);
 	read_address(&r->local, sk, false);
@@ -303,7 +303,7 @@ static __always_inline void send_failed(struct sock *sk, struct head *owner)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const int new_state)
 {
-	struct tcp_sock *tcp = (void *)sk;
+	struct tcp_sock *tcp = typed(struct tcp_sock, sk);
 	struct net_record *r;
 	struct head *owner;
 	u64 key = (u64)sk, sent, received;
@@ -321,8 +321,8 @@ int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const 
 		bpf_map_delete_elem(&socket_owners, &key);
 		return 0;
 	}
-	sent = BPF_CORE_READ(tcp, bytes_sent);
-	received = BPF_CORE_READ(tcp, bytes_received);
+	sent = READ(tcp, bytes_sent);
+	received = READ(tcp, bytes_received);
 	if (sent + received >= options.flow_bytes && wanted(KIND_FLOW, owner->cgroup)) {
 		r = bpf_ringbuf_reserve(&event_ring, sizeof(*r), 0);
 		if (r) {
@@ -350,21 +350,21 @@ int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const 
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 
 	if (options.kinds >> KIND_CGROUP & 1)
-		send_kernel(&process_ring, task, cgroup_of(task), KIND_CGROUP, 1, 0, BPF_CORE_READ(cgroup, kn, id),
-			    BPF_CORE_READ(cgroup, root, hierarchy_id), 0, (u64)path, false);
+		send_kernel(&process_ring, task, cgroup_of(task), KIND_CGROUP, 1, 0, READ(cgroup, kn, id),
+			    READ(cgroup, root, hierarchy_id), 0, (u64)path, false);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 
 	if (options.kinds >> KIND_CGROUP & 1)
-		send_kernel(&process_ring, task, cgroup_of(task), KIND_CGROUP, 2, 0, BPF_CORE_READ(cgroup, kn, id),
-			    BPF_CORE_READ(cgroup, root, hierarchy_id), 0, (u64)path, false);
+		send_kernel(&process_ring, task, cgroup_of(task), KIND_CGROUP, 2, 0, READ(cgroup, kn, id),
+			    READ(cgroup, root, hierarchy_id), 0, (u64)path, false);
 	return 0;
 }

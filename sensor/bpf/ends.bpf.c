@@ -15,7 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 	SEC("fexit/" #function)								\
 	int BPF_PROG(end_##function, struct pt_regs *regs)				\
 	{										\
-		u32 call = call_of(regs, is_compat((void *)bpf_get_current_task()));	\
+		u32 call = call_of(regs, is_compat(current_task()));	\
 											\
 		if (call)								\
 			bpf_tail_call(ctx, &handlers, call);				\

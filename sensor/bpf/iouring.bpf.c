@@ -21,9 +21,9 @@ char LICENSE[] SEC("license") = "GPL";
 
 static __always_inline int on_request(struct io_kiocb *req)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u64 cgroup, at = sizeof(struct net_record);
-	u32 opcode = BPF_CORE_READ(req, opcode);
+	u32 opcode = READ(req, opcode);
 	struct filename *name = NULL;
 	struct net_record *r;
 	struct scratch *s;
@@ -33,21 +33,21 @@ static __always_inline int on_request(struct io_kiocb *req)
 	switch (opcode) {
 	case IORING_OP_OPENAT:
 	case IORING_OP_OPENAT2:
-		name = BPF_CORE_READ((struct io_open *)req, filename);
-		flags = BPF_CORE_READ((struct io_open *)req, how.flags);
+		name = READ(typed(struct io_open, req), filename);
+		flags = READ(typed(struct io_open, req), how.flags);
 		break;
 	case IORING_OP_UNLINKAT:
-		name = BPF_CORE_READ((struct io_unlink *)req, filename);
+		name = READ(typed(struct io_unlink, req), filename);
 		break;
 	case IORING_OP_RENAMEAT:
-		name = BPF_CORE_READ((struct io_rename *)req, oldpath);
+		name = READ(typed(struct io_rename, req), oldpath);
 		break;
 	case IORING_OP_LINKAT:
 	case IORING_OP_SYMLINKAT:
-		name = BPF_CORE_READ((struct io_link *)req, oldpath);
+		name = READ(typed(struct io_link, req), oldpath);
 		break;
 	case IORING_OP_CONNECT:
-		from = (u64)BPF_CORE_READ((struct io_connect *)req, addr);
+		from = (u64)READ(typed(struct io_connect, req), addr);
 		break;
 	case IORING_OP_ACCEPT:
 	case IORING_OP_MKDIRAT:
@@ -80,7 +80,7 @@ static __always_inline int on_request(struct io_kiocb *req)
 			bpf_probe_read_user(r->peer.bytes, 16, (void *)(from + 8));
 	}
 	if (name)
-		r->path_bytes = append_text(s, &at, 1024, BPF_CORE_READ(name, name), false);
+		r->path_bytes = append_text(s, &at, 1024, READ(name, name), false);
 	send(s, &event_ring, at);
 	return 0;
 }
@@ -89,7 +89,7 @@ static __always_inline int on_request(struct io_kiocb *req)
 SEC("tp_btf/io_uring_create")
 int BPF_PROG(on_ring_create, int fd, void *ring, u32 submissions, u32 completions, u32 flags)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u64 cgroup = cgroup_of(task);
 
 	if (wanted(KIND_IO_URING, cgroup) && bpf_get_current_pid_tgid() >> 32 != options.self_pid)

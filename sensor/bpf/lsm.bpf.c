@@ -8,7 +8,7 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("lsm/bprm_check_security")
 int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	struct control *c;
 	struct listed_key key = {};
 	struct policy *policy;
@@ -30,10 +30,10 @@ int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 	policy = bpf_map_lookup_elem(&policies, &cgroup);
 	if (!policy)
 		return 0;
-	inode = BPF_CORE_READ(bprm, file, f_inode);
-	dentry = BPF_CORE_READ(bprm, file, f_path.dentry);
-	vfs = BPF_CORE_READ(bprm, file, f_path.mnt);
-	mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	inode = READ(bprm, file, f_inode);
+	dentry = READ(bprm, file, f_path.dentry);
+	vfs = READ(bprm, file, f_path.mnt);
+	mnt_ns = READ(task, nsproxy, mnt_ns, ns.inum);
 	if (mnt_ns == options.host_mnt_ns)
 		return 0;	/* the runtime, on its way into the container */
 	origin = origin_of(task, inode, dentry, vfs, mnt_ns);
@@ -43,7 +43,7 @@ int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 	}
 	if (!action && policy->listed == ACTION_BLOCK) {
 		key.policy = policy->id;
-		bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name));
+		bpf_probe_read_kernel_str(key.name, sizeof(key.name), READ(dentry, d_name.name));
 		if (bpf_map_lookup_elem(&listed_names, &key)) {
 			action = ACTION_BLOCK;
 			reason = REASON_LISTED;
@@ -63,7 +63,7 @@ int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 	r->operation = reason;
 	r->origin = origin;
 	r->inode = policy->id;
-	r->path_bytes = append_path(&at, dentry, vfs);
+	r->path_bytes = append_path(s, &at, dentry, vfs);
 	send(s, &event_ring, at);
 	return -1;	/* EPERM */
 }

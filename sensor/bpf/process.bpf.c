@@ -15,14 +15,14 @@ static __always_inline u8 stdio_kind(struct task_struct *task, u32 fd, struct ad
 
 	if (!file)
 		return 0;
-	mode = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	mode = READ(file, f_inode, i_mode) & S_IFMT;
 	if (mode == S_IFCHR) {
 		/* Majors of terminals: 4 and 5 (console, tty), 136 to 143 (Unix98 slaves). */
-		u32 major = BPF_CORE_READ(file, f_inode, i_rdev) >> 20;
+		u32 major = READ(file, f_inode, i_rdev) >> 20;
 
 		if (major == 4 || major == 5 || (major >= 136 && major <= 143))
 			return 15;
-		if (BPF_CORE_READ(file, f_inode, i_rdev) == (1 << 20 | 3))
+		if (READ(file, f_inode, i_rdev) == (1 << 20 | 3))
 			return 13;
 	}
 	if (mode == S_IFSOCK && !peer->family) {
@@ -45,31 +45,31 @@ static __always_inline void read_times(struct exec_record *r, struct inode *inod
 
 	/* i_mtime until 6.6, __i_mtime until 6.10, then two scalars. */
 	if (bpf_core_field_exists(inode->i_mtime_sec)) {
-		r->mtime_s = BPF_CORE_READ(inode, i_mtime_sec);
-		r->mtime_ns = BPF_CORE_READ(inode, i_mtime_nsec);
+		r->mtime_s = READ(inode, i_mtime_sec);
+		r->mtime_ns = READ(inode, i_mtime_nsec);
 	} else if (bpf_core_field_exists(old->__i_mtime)) {
-		r->mtime_s = BPF_CORE_READ(old, __i_mtime.tv_sec);
-		r->mtime_ns = BPF_CORE_READ(old, __i_mtime.tv_nsec);
+		r->mtime_s = READ(old, __i_mtime.tv_sec);
+		r->mtime_ns = READ(old, __i_mtime.tv_nsec);
 	} else {
-		r->mtime_s = BPF_CORE_READ(old, i_mtime.tv_sec);
-		r->mtime_ns = BPF_CORE_READ(old, i_mtime.tv_nsec);
+		r->mtime_s = READ(old, i_mtime.tv_sec);
+		r->mtime_ns = READ(old, i_mtime.tv_nsec);
 	}
 	if (bpf_core_field_exists(inode->i_ctime_sec)) {
-		r->ctime_s = BPF_CORE_READ(inode, i_ctime_sec);
-		r->ctime_ns = BPF_CORE_READ(inode, i_ctime_nsec);
+		r->ctime_s = READ(inode, i_ctime_sec);
+		r->ctime_ns = READ(inode, i_ctime_nsec);
 	} else if (bpf_core_field_exists(old->__i_ctime)) {
-		r->ctime_s = BPF_CORE_READ(old, __i_ctime.tv_sec);
-		r->ctime_ns = BPF_CORE_READ(old, __i_ctime.tv_nsec);
+		r->ctime_s = READ(old, __i_ctime.tv_sec);
+		r->ctime_ns = READ(old, __i_ctime.tv_nsec);
 	} else {
-		r->ctime_s = BPF_CORE_READ(old, i_ctime.tv_sec);
-		r->ctime_ns = BPF_CORE_READ(old, i_ctime.tv_nsec);
+		r->ctime_s = READ(old, i_ctime.tv_sec);
+		r->ctime_ns = READ(old, i_ctime.tv_nsec);
 	}
 }
 
 static __always_inline u32 own_ns_pid(struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	u32 level = BPF_CORE_READ(pid, level) & 31, nr = 0;
+	struct pid *pid = READ(task, group_leader, thread_pid);
+	u32 level = READ(pid, level) & 31, nr = 0;
 	u64 at = (u64)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
 
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
@@ -78,13 +78,12 @@ static __always_inline u32 own_ns_pid(struct task_struct *task)
 
 static __always_inline u32 session_of(struct task_struct *task)
 {
-	struct pid *pid;
-	u64 at = (u64)BPF_CORE_READ(task, signal) + bpf_core_field_offset(struct signal_struct, pids) +
-		 bpf_core_enum_value(enum pid_type, PIDTYPE_SID) * sizeof(void *);
+	struct pid *pid, **at = (void *)READ(task, signal) + bpf_core_field_offset(struct signal_struct, pids) +
+				bpf_core_enum_value(enum pid_type, PIDTYPE_SID) * sizeof(void *);
 	u32 nr = 0;
 
-	bpf_probe_read_kernel(&pid, sizeof(pid), (void *)at);
-	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)((u64)pid + bpf_core_field_offset(struct pid, numbers)));
+	load(pid, at);
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)pid + bpf_core_field_offset(struct pid, numbers));
 	return nr;
 }
 
@@ -121,7 +120,7 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 		action = policy->drift;
 	if (!action && policy->listed) {
 		key.policy = policy->id;
-		bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name));
+		bpf_probe_read_kernel_str(key.name, sizeof(key.name), READ(dentry, d_name.name));
 		if (bpf_map_lookup_elem(&listed_names, &key))
 			action = policy->listed;
 	}
@@ -162,14 +161,14 @@ __noinline u32 is_interpreter(u64 name_at)
 
 static __always_inline u8 file_origin(struct task_struct *task, struct file *file, u32 mnt_ns)
 {
-	return origin_of(task, BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry),
-			 BPF_CORE_READ(file, f_path.mnt), mnt_ns);
+	return origin_of(task, READ(file, f_inode), READ(file, f_path.dentry),
+			 READ(file, f_path.mnt), mnt_ns);
 }
 
 /* What descriptors 0 to 2 are, and the peer of one that is a connection, into the exec record of scratch 0. */
 __noinline u32 read_stdio(u64 task_at)
 {
-	struct task_struct *task = (void *)task_at;
+	struct task_struct *task = typed(struct task_struct, task_at);
 	u32 zero = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 	struct address peer = {};
@@ -185,7 +184,7 @@ __noinline u32 read_stdio(u64 task_at)
 /* Those above a process into the exec record of scratch 0. A function of its own for the verifier's sake. */
 __noinline u32 fill_ancestors(u64 task_at)
 {
-	struct task_struct *up = (void *)task_at;
+	struct task_struct *up = typed(struct task_struct, task_at);
 	u32 zero = 0, count = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 
@@ -194,15 +193,15 @@ __noinline u32 fill_ancestors(u64 task_at)
 	for (u32 i = 0; i < ANCESTORS; i++) {
 		struct ancestor *a = &s->exec.ancestors[i];
 
-		up = BPF_CORE_READ(up, real_parent, group_leader);
+		up = READ(up, real_parent, group_leader);
 		if (!up)
 			break;
-		a->pid = BPF_CORE_READ(up, tgid);
+		a->pid = READ(up, tgid);
 		if (!a->pid)
 			break;
-		a->start_ns = BPF_CORE_READ(up, start_boottime);
-		a->uid = BPF_CORE_READ(up, cred, uid.val);
-		bpf_probe_read_kernel_str(a->comm, sizeof(a->comm), up->comm);
+		a->start_ns = READ(up, start_boottime);
+		a->uid = READ(up, cred, uid.val);
+		read_comm(a->comm, up);
 		count = i + 1;
 	}
 	s->exec.ancestors_count = count;
@@ -235,22 +234,22 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	r = &s->exec;
 	fill_head(&r->head, task, cgroup, KIND_EXEC);
 	file = bprm->file;
-	inode = BPF_CORE_READ(file, f_inode);
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	vfs = BPF_CORE_READ(file, f_path.mnt);
-	r->inode = BPF_CORE_READ(inode, i_ino);
-	r->size_bytes = BPF_CORE_READ(inode, i_size);
+	inode = READ(file, f_inode);
+	dentry = READ(file, f_path.dentry);
+	vfs = READ(file, f_path.mnt);
+	r->inode = READ(inode, i_ino);
+	r->size_bytes = READ(inode, i_size);
 	r->device = device_of(inode);
-	r->mode = BPF_CORE_READ(inode, i_mode);
+	r->mode = READ(inode, i_mode);
 	read_times(r, inode);
 	r->session = session_of(task);
 	r->loginuid = -1;
 	if (bpf_core_field_exists(task->loginuid))
-		r->loginuid = BPF_CORE_READ(task, loginuid.val);
+		r->loginuid = READ(task, loginuid.val);
 	r->ns_pid = own_ns_pid(task);
 	r->origin = origin_of(task, inode, dentry, vfs, r->head.mnt_ns);
 	r->flags = 0;
-	if (!BPF_CORE_READ(inode, __i_nlink))
+	if (!READ(inode, __i_nlink))
 		r->flags |= EXE_DELETED;
 	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
 		r->flags |= EXE_GAINED;
@@ -258,23 +257,23 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		r->flags |= EXE_SCRIPT;
 	read_stdio(bpf_get_current_task());
 	__builtin_memset(r->tty, 0, sizeof(r->tty));
-	if (BPF_CORE_READ(task, signal, tty))
-		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), BPF_CORE_READ(task, signal, tty, name));
+	if (READ(task, signal, tty))
+		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), READ(task, signal, tty, name));
 	check_credentials(r, r->head.ppid);
 	r->stdin_origin = 0;
-	if (r->head.mnt_ns != options.host_mnt_ns && is_interpreter((u64)BPF_CORE_READ(dentry, d_name.name))) {
+	if (r->head.mnt_ns != options.host_mnt_ns && is_interpreter(address(s, READ(dentry, d_name.name)))) {
 		u32 pid = r->head.pid, looks = SCRIPT_LOOKS;
 
 		bpf_map_update_elem(&script_readers, &pid, &looks, BPF_ANY);
-		if (r->stdio[0] == S_IFREG >> 12)
-			r->stdin_origin = file_origin(task, file_of(task, 0), r->head.mnt_ns);
+		if (r->stdio[0] == S_IFREG >> 12 && (file = file_of(task, 0)))
+			r->stdin_origin = file_origin(task, file, r->head.mnt_ns);
 	}
 
 	fill_ancestors(bpf_get_current_task());
 
-	r->path_bytes = append_path(&at, dentry, vfs);
-	r->cwd_bytes = append_path(&at, BPF_CORE_READ(task, fs, pwd.dentry),
-				   BPF_CORE_READ(task, fs, pwd.mnt));
+	r->path_bytes = append_path(s, &at, dentry, vfs);
+	r->cwd_bytes = append_path(s, &at, READ(task, fs, pwd.dentry),
+				   READ(task, fs, pwd.mnt));
 	r->asked_bytes = append_text(s, &at, 1024, bprm->filename, false);
 	mm = task->mm;
 	start = mm->arg_start;
@@ -381,7 +380,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_struct *target, int group, int result)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u32 from = bpf_get_current_pid_tgid() >> 32, to = target->tgid, count;
 	struct kernel_record *r;
 	u64 cgroup, now;
@@ -392,7 +391,7 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	/* SEND_SIG_NOINFO 0 and a real siginfo with SI_USER (0) or SI_TKILL (-6) come from processes. */
 	if ((u64)info == 1 || from == to || from == options.self_pid || !from)
 		return 0;
-	if ((u64)info > 1 && BPF_CORE_READ(info, si_code) > 0)
+	if ((u64)info > 1 && READ(info, si_code) > 0)
 		return 0;
 	cgroup = cgroup_of(task);
 	if (!wanted(KIND_SIGNAL, cgroup))

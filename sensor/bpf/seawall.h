@@ -226,6 +226,7 @@ struct scratch {
 	};
 	char name[NAME_BYTES];
 	char folder[NAME_BYTES];
+	u64 address;
 	u32 busy;
 };
 
@@ -458,8 +459,31 @@ struct {
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
 
+/*
+ * READ(p, a, b) is p->a->b of kernel objects. With bpf_rdonly_cast (since 6.2) these are plain loads that the kernel guards;
+ * before, a call of a helper each, about ten times as dear. Two objects from one source, because a kernel of 5.13 to 5.15
+ * refuses a program that names a function that it does not have, even where it is never called.
+ * `typed` gives a pointer the kernel's type of that name, after which nothing but constants may be added to it; `load` reads
+ * through a pointer into a typed object.
+ */
+#ifdef DIRECT_READS
+extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
+#define typed(type, p) ((type *)bpf_rdonly_cast((const void *)(p), bpf_core_type_id_kernel(type)))
+#define READ(p, ...) ___arrow((p), __VA_ARGS__)
+#define load(to, from) ((to) = *(from))
+#else
+#define typed(type, p) ((type *)(p))
+#define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
+#define load(to, from) bpf_probe_read_kernel(&(to), sizeof(to), from)
+#endif
+
 /* Keeps clang from turning a checked number into another register that the verifier knows nothing about. */
 #define opaque(x) asm volatile("" : "+r"(x))
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return typed(struct task_struct, bpf_get_current_task());
+}
 
 static __always_inline void count_loss(u32 index)
 {
@@ -483,34 +507,29 @@ static __always_inline u64 wakeup_flags(void *ring)
 static __always_inline u64 cgroup_of(struct task_struct *task)
 {
 	s32 subsystem = options.cgroup_subsystem;
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct cgroup_subsys_state *css;
-	struct cgroup *cgroup;
+	struct css_set *set = READ(task, cgroups);
+	struct cgroup_subsys_state *css, **at;
 
-	if (subsystem < 0) {
-		cgroup = BPF_CORE_READ(set, dfl_cgrp);
-	} else {
-		u64 at = (u64)set + bpf_core_field_offset(struct css_set, subsys) + (subsystem & 31) * sizeof(void *);
-
-		bpf_probe_read_kernel(&css, sizeof(css), (void *)at);
-		cgroup = BPF_CORE_READ(css, cgroup);
-	}
-	return BPF_CORE_READ(cgroup, kn, id);
+	if (subsystem < 0)
+		return READ(set, dfl_cgrp, kn, id);
+	at = (void *)set + bpf_core_field_offset(struct css_set, subsys) + (subsystem & 31) * sizeof(void *);
+	load(css, at);
+	return READ(css, cgroup, kn, id);
 }
 
 static __always_inline u64 caps_of(const struct cred *cred)
 {
+	const u64 *at = (const void *)cred + bpf_core_field_offset(struct cred, cap_effective);
 	u64 caps = 0;
 
 	/* Two u32 before 6.3, one u64 since; the same bits on little-endian machines. */
-	bpf_probe_read_kernel(&caps, sizeof(caps),
-			      (void *)((u64)cred + bpf_core_field_offset(struct cred, cap_effective)));
+	load(caps, at);
 	return caps;
 }
 
 static __always_inline u64 start_of(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, group_leader, start_boottime);
+	return READ(task, group_leader, start_boottime);
 }
 
 /* Whether events of this kind are wanted of this cgroup, before anything costly is read. */
@@ -579,29 +598,40 @@ static __always_inline struct scratch *take_scratch(u32 which)
 	return s;
 }
 
+/* What stands behind the name's NUL is not told apart here: readers stop there. */
+static __always_inline void read_comm(char to[16], struct task_struct *task)
+{
+	u64 *at = (void *)task->comm, low, high;
+
+	load(low, at);
+	load(high, at + 1);
+	((u64 *)to)[0] = low;
+	((u64 *)to)[1] = high;
+}
+
 static __always_inline void fill_head(struct head *h, struct task_struct *task, u64 cgroup, u16 kind)
 {
-	const struct cred *cred = BPF_CORE_READ(task, cred);
+	const struct cred *cred = READ(task, cred);
 
 	h->ts_ns = bpf_ktime_get_boot_ns();
 	h->start_ns = start_of(task);
 	h->cgroup = cgroup;
 	h->caps = caps_of(cred);
 	/* From the task: programs of sockets have no helper for the current one's ids before 6.10. */
-	h->pid = BPF_CORE_READ(task, tgid);
-	h->tid = BPF_CORE_READ(task, pid);
-	h->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	h->uid = BPF_CORE_READ(cred, uid.val);
-	h->euid = BPF_CORE_READ(cred, euid.val);
-	h->gid = BPF_CORE_READ(cred, gid.val);
-	h->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	h->user_ns = BPF_CORE_READ(cred, user_ns, ns.inum);
+	h->pid = READ(task, tgid);
+	h->tid = READ(task, pid);
+	h->ppid = READ(task, real_parent, tgid);
+	h->uid = READ(cred, uid.val);
+	h->euid = READ(cred, euid.val);
+	h->gid = READ(cred, gid.val);
+	h->mnt_ns = READ(task, nsproxy, mnt_ns, ns.inum);
+	h->user_ns = READ(cred, user_ns, ns.inum);
 	h->count = 1;
 	h->result = 0;
 	h->kind = kind;
 	h->cpu = bpf_get_smp_processor_id();
 	h->size = 0;
-	bpf_probe_read_kernel_str(h->comm, sizeof(h->comm), task->comm);
+	read_comm(h->comm, task);
 }
 
 /* Send the first `size` bytes, texts included, and give the scratch back. */
@@ -638,6 +668,17 @@ static __always_inline u32 append_text(struct scratch *s, u64 *at, u64 limit, co
 	return n;
 }
 
+/* The number behind a typed pointer: functions of their own take nothing else. */
+static __always_inline u64 address(struct scratch *s, const void *p)
+{
+#ifdef DIRECT_READS
+	*(volatile u64 *)&s->address = (u64)p;
+	return *(volatile u64 *)&s->address;
+#else
+	return (u64)p;
+#endif
+}
+
 /*
  * Append the components of a path to `bytes` of scratch 0 from `at` on, last first, each ending in NUL, as seen from
  * the root of its mount namespace, whatever root the process has chosen itself: chroot hides nothing. User space turns
@@ -647,8 +688,8 @@ static __always_inline u32 append_text(struct scratch *s, u64 *at, u64 limit, co
  */
 __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 at)
 {
-	struct dentry *dentry = (void *)dentry_at;
-	struct vfsmount *vfs = (void *)vfs_at;
+	struct dentry *dentry = typed(struct dentry, dentry_at);
+	struct vfsmount *vfs = typed(struct vfsmount, vfs_at);
 	u64 mnt_offset = bpf_core_field_offset(struct mount, mnt), off = at;
 	u32 zero = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
@@ -662,22 +703,22 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 at)
 		long n;
 
 		if (!dentry)
-			break;
-		parent = BPF_CORE_READ(dentry, d_parent);
-		top = BPF_CORE_READ(vfs, mnt_root);
+			return off - at;
+		parent = READ(dentry, d_parent);
+		top = READ(vfs, mnt_root);
 		if (dentry == top || (dentry == parent && i)) {
-			struct mount *mount = (void *)((u64)vfs - mnt_offset);
-			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+			struct mount *mount = typed(struct mount, (u64)vfs - mnt_offset);
+			struct mount *above = READ(mount, mnt_parent);
 
 			if (above == mount || !above || dentry != top)
 				break;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			vfs = (void *)((u64)above + mnt_offset);
+			dentry = READ(mount, mnt_mountpoint);
+			vfs = typed(struct vfsmount, (u64)above + mnt_offset);
 			continue;
 		}
 		if (off >= TEXT_END)
 			break;
-		name = BPF_CORE_READ(dentry, d_name.name);
+		name = READ(dentry, d_name.name);
 		place = off;
 		opaque(place);
 		place &= TEXT_END - 1;
@@ -691,7 +732,7 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 at)
 	}
 	if (off == at && at < TEXT_END) {
 		/* The root itself; or a file mounted on nothing (a runtime's sealed copy of itself): a name and no place. */
-		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+		const unsigned char *name = READ(dentry, d_name.name);
 		long n;
 
 		opaque(at);
@@ -701,9 +742,9 @@ __noinline u32 walk_path(u64 dentry_at, u64 vfs_at, u64 at)
 	return off - at;
 }
 
-static __always_inline u32 append_path(u64 *at, struct dentry *dentry, struct vfsmount *vfs)
+static __always_inline u32 append_path(struct scratch *s, u64 *at, struct dentry *dentry, struct vfsmount *vfs)
 {
-	u32 n = walk_path((u64)dentry, (u64)vfs, *at);
+	u32 n = walk_path(address(s, dentry), address(s, vfs), *at);
 
 	*at += n;
 	return n;
@@ -712,13 +753,13 @@ static __always_inline u32 append_path(u64 *at, struct dentry *dentry, struct vf
 /* Whether the process's root is not that of its mount namespace: then absolute paths that it gives begin there. */
 static __always_inline bool chrooted(struct fs_struct *fs)
 {
-	struct vfsmount *vfs = BPF_CORE_READ(fs, root.mnt);
-	struct mount *mount = (void *)((u64)vfs - bpf_core_field_offset(struct mount, mnt)), *above, *top;
+	struct vfsmount *vfs = READ(fs, root.mnt);
+	struct mount *mount = typed(struct mount, (u64)vfs - bpf_core_field_offset(struct mount, mnt)), *above, *top;
 
-	if (BPF_CORE_READ(fs, root.dentry) != BPF_CORE_READ(vfs, mnt_root))
+	if (READ(fs, root.dentry) != READ(vfs, mnt_root))
 		return true;
-	above = BPF_CORE_READ(mount, mnt_parent);
-	top = BPF_CORE_READ(above, mnt_parent);
+	above = READ(mount, mnt_parent);
+	top = READ(above, mnt_parent);
 	return above != mount && above != top;
 }
 
@@ -734,14 +775,14 @@ static __always_inline bool in_upper_layer(struct inode *inode)
 static __always_inline u8 origin_of(struct task_struct *task, struct inode *inode, struct dentry *dentry,
 				    struct vfsmount *vfs, u32 mnt_ns)
 {
-	u64 magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	u64 magic = READ(inode, i_sb, s_magic);
 
 	if (magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC) {
 		char name[8] = {};
 
-		bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
+		bpf_probe_read_kernel(name, 6, READ(dentry, d_name.name));
 		if (*(u32 *)name == 0x666d656d && name[4] == 'd' && name[5] == ':' &&
-		    BPF_CORE_READ(dentry, d_parent) == dentry)
+		    READ(dentry, d_parent) == dentry)
 			return ORIGIN_MEMFD;
 	}
 	if (mnt_ns == options.host_mnt_ns)
@@ -750,18 +791,18 @@ static __always_inline u8 origin_of(struct task_struct *task, struct inode *inod
 		return in_upper_layer(inode) ? ORIGIN_UPPER : ORIGIN_IMAGE;
 	if (magic == TMPFS_MAGIC)
 		return ORIGIN_TMPFS;
-	return vfs == BPF_CORE_READ(task, fs, root.mnt) ? ORIGIN_UNKNOWN : ORIGIN_BIND;
+	return vfs == READ(task, fs, root.mnt) ? ORIGIN_UNKNOWN : ORIGIN_BIND;
 }
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **files = READ(table, fd), *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (fd >= READ(table, max_fds))
 		return NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	return file;
+	return typed(struct file, file);
 }
 
 static __always_inline struct sock *sock_of(struct task_struct *task, u32 fd)
@@ -769,26 +810,26 @@ static __always_inline struct sock *sock_of(struct task_struct *task, u32 fd)
 	struct file *file = file_of(task, fd);
 	struct socket *socket;
 
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (!file || (READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	socket = typed(struct socket, READ(file, private_data));
+	return READ(socket, sk);
 }
 
 static __always_inline void read_address(struct address *to, struct sock *sk, bool peer)
 {
-	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	u16 family = READ(sk, __sk_common.skc_family);
 
 	__builtin_memset(to, 0, sizeof(*to));
 	to->family = family;
-	to->port = peer ? bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) : BPF_CORE_READ(sk, __sk_common.skc_num);
+	to->port = peer ? bpf_ntohs(READ(sk, __sk_common.skc_dport)) : READ(sk, __sk_common.skc_num);
 	if (family == 10) {
 		struct in6_addr *from = (void *)((u64)sk + (peer ? bpf_core_field_offset(struct sock, __sk_common.skc_v6_daddr)
 						 : bpf_core_field_offset(struct sock, __sk_common.skc_v6_rcv_saddr)));
 
 		bpf_probe_read_kernel(to->bytes, 16, from);
 	} else if (family == 2) {
-		u32 v4 = peer ? BPF_CORE_READ(sk, __sk_common.skc_daddr) : BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		u32 v4 = peer ? READ(sk, __sk_common.skc_daddr) : READ(sk, __sk_common.skc_rcv_saddr);
 
 		__builtin_memcpy(to->bytes, &v4, 4);
 	}
@@ -803,7 +844,7 @@ static __always_inline u64 address_subject(const struct address *a)
 
 static __always_inline u32 device_of(struct inode *inode)
 {
-	return BPF_CORE_READ(inode, i_sb, s_dev);
+	return READ(inode, i_sb, s_dev);
 }
 
 static __always_inline void send_kernel(void *ring, struct task_struct *task, u64 cgroup, u16 kind, u32 call, long ret,

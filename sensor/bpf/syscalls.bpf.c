@@ -49,7 +49,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	call = call_table.native[number] | call_table.compat[number];
 	if (likely(!call))
 		return 0;
-	call = call_of(regs, is_compat((void *)bpf_get_current_task()));
+	call = call_of(regs, is_compat(current_task()));
 	if (call)
 		bpf_tail_call(ctx, &handlers, call);
 	return 0;
@@ -110,32 +110,33 @@ static __always_inline struct file_record *start_file(struct scratch *s, struct 
 }
 
 /* The folder that a relative path starts at: a descriptor's, or the working directory. */
-static __always_inline u32 append_base(u64 *at, struct task_struct *task, int fd)
+static __always_inline u32 append_base(struct scratch *s, u64 *at, struct task_struct *task, int fd)
 {
 	struct fs_struct *fs;
 	struct file *file;
 
 	if (fd == AT_FDCWD) {
-		fs = BPF_CORE_READ(task, fs);
-		return append_path(at, BPF_CORE_READ(fs, pwd.dentry), BPF_CORE_READ(fs, pwd.mnt));
+		fs = READ(task, fs);
+		return append_path(s, at, READ(fs, pwd.dentry), READ(fs, pwd.mnt));
 	}
 	file = file_of(task, fd);
 	if (!file)
 		return 0;
-	return append_path(at, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	return append_path(s, at, READ(file, f_path.dentry), READ(file, f_path.mnt));
 }
 
 /* Where a path that the caller gave begins: nothing when it is the root of the mount namespace. */
-static __always_inline u32 append_start(u64 *at, struct task_struct *task, int fd, bool relative)
+static __always_inline u32 append_start(struct scratch *s, u64 *at, struct task_struct *task, int fd,
+					bool relative)
 {
 	struct fs_struct *fs;
 
 	if (relative)
-		return append_base(at, task, fd);
-	fs = BPF_CORE_READ(task, fs);
+		return append_base(s, at, task, fd);
+	fs = READ(task, fs);
 	if (likely(!chrooted(fs)))
 		return 0;
-	return append_path(at, BPF_CORE_READ(fs, root.dentry), BPF_CORE_READ(fs, root.mnt));
+	return append_path(s, at, READ(fs, root.dentry), READ(fs, root.mnt));
 }
 
 /* Read a path that the caller gave, and whether it is relative. */
@@ -153,12 +154,12 @@ static __always_inline u32 name_flags(struct scratch *s, struct dentry *dentry)
 	struct name_key key = {};
 	u32 *flags;
 
-	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), READ(dentry, d_name.name));
 	flags = bpf_map_lookup_elem(&sensitive_names, &key);
 	if (flags)
 		return *flags;
 	__builtin_memset(&key, 0, sizeof(key));
-	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_parent, d_name.name));
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), READ(dentry, d_parent, d_name.name));
 	flags = bpf_map_lookup_elem(&sensitive_folders, &key);
 	return flags ? *flags : 0;
 }
@@ -193,7 +194,7 @@ static __always_inline bool reads_script(struct task_struct *task, struct inode 
 		return false;
 	}
 	*left -= 1;
-	origin = origin_of(task, inode, dentry, vfs, BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum));
+	origin = origin_of(task, inode, dentry, vfs, READ(task, nsproxy, mnt_ns, ns.inum));
 	return origin >= ORIGIN_UPPER && origin <= ORIGIN_BIND;
 }
 
@@ -203,8 +204,8 @@ static __always_inline bool reads_script(struct task_struct *task, struct inode 
  */
 static __always_inline u64 file_subject(struct inode *inode, struct dentry *dentry)
 {
-	return BPF_CORE_READ(inode, i_ino) ^ (u64)device_of(inode) << 32 ^
-	       (BPF_CORE_READ(dentry, d_name.hash) ^ (u64)BPF_CORE_READ(dentry, d_parent)) * 0x9e3779b97f4a7c15ULL;
+	return READ(inode, i_ino) ^ (u64)device_of(inode) << 32 ^
+	       (READ(dentry, d_name.hash) ^ (u64)READ(dentry, d_parent)) * 0x9e3779b97f4a7c15ULL;
 }
 
 /* The same for a file that was never reached: the first 127 bytes of the path that the caller gave. */
@@ -222,7 +223,7 @@ static __always_inline u64 text_subject(u64 pointer)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task), relative, writes;
 	u32 call = call_of(regs, compat), mode, f_mode, kind, count = 1, flags = 0, names, script = 0;
 	int base = AT_FDCWD;
@@ -277,7 +278,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 		r = start_file(s, task, cgroup, KIND_OPEN, call, ret);
 		r->flags = flags;
 		r->asked_bytes = append_asked(s, &at, pointer, &relative);
-		r->cwd_bytes = append_start(&at, task, base, relative);
+		r->cwd_bytes = append_start(s, &at, task, base, relative);
 		send(s, &event_ring, at);
 		return 0;
 	}
@@ -285,13 +286,13 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 	file = file_of(task, ret);
 	if (!file)
 		return 0;
-	f_mode = BPF_CORE_READ(file, f_mode);
-	inode = BPF_CORE_READ(file, f_inode);
-	mode = BPF_CORE_READ(inode, i_mode);
+	f_mode = READ(file, f_mode);
+	inode = READ(file, f_inode);
+	mode = READ(inode, i_mode);
 	if (f_mode & FMODE_PATH)
 		return 0;
 	if ((mode & S_IFMT) == S_IFCHR) {
-		u32 device = BPF_CORE_READ(inode, i_rdev);
+		u32 device = READ(inode, i_rdev);
 
 		/* /dev/mem, /dev/kmem, /dev/port, /dev/kmsg; MSR files of processors (major 202). */
 		if (!(device >> 20 == 1 && ((device & 0xfffff) == 1 || (device & 0xfffff) == 2 || (device & 0xfffff) == 4)) &&
@@ -302,8 +303,8 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 	}
 	writes = f_mode & FMODE_WRITE;
 	cgroup = cgroup_of(task);
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	inode_nr = BPF_CORE_READ(inode, i_ino);
+	dentry = READ(file, f_path.dentry);
+	inode_nr = READ(inode, i_ino);
 	now = bpf_ktime_get_boot_ns();
 	if (writes || (mode & S_IFMT) != S_IFREG) {
 		kind = KIND_OPEN;
@@ -315,7 +316,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 			names |= 1;
 		if (names & 3) {
 			kind = KIND_READ;
-		} else if (reads_script(task, inode, dentry, BPF_CORE_READ(file, f_path.mnt))) {
+		} else if (reads_script(task, inode, dentry, READ(file, f_path.mnt))) {
 			kind = KIND_READ;
 			script = OPEN_SCRIPT;
 		} else {
@@ -323,7 +324,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 			u8 one = 1;
 
 			if (!(options.kinds >> KIND_IN_USE & 1) ||
-			    BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_MAGIC ||
+			    READ(inode, i_sb, s_magic) != OVERLAYFS_MAGIC ||
 			    bpf_map_lookup_elem(&used_files, &key) || !wanted(KIND_IN_USE, cgroup))
 				return 0;
 			bpf_map_update_elem(&used_files, &key, &one, BPF_ANY);
@@ -346,16 +347,16 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 		return 0;
 	}
 	r = start_file(s, task, cgroup, kind, call, ret);
-	vfs = BPF_CORE_READ(file, f_path.mnt);
+	vfs = READ(file, f_path.mnt);
 	r->head.count = count;
 	r->inode = inode_nr;
 	r->device = device_of(inode);
 	r->flags = (flags & (OPEN_SCRIPT - 1)) | (writes ? OPEN_WRITES : 0) | (f_mode & FMODE_CREATED ? OPEN_CREATED : 0) |
 		   script;
 	r->mode = mode;
-	r->filesystem = BPF_CORE_READ(inode, i_sb, s_magic);
+	r->filesystem = READ(inode, i_sb, s_magic);
 	r->origin = origin_of(task, inode, dentry, vfs, r->head.mnt_ns);
-	r->path_bytes = append_path(&at, dentry, vfs);
+	r->path_bytes = append_path(s, &at, dentry, vfs);
 	if (pointer)
 		r->asked_bytes = append_text(s, &at, 1024, (void *)pointer, true);
 	if (kind != KIND_IN_USE)
@@ -368,7 +369,7 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task), relative, target_relative;
 	u32 call = call_of(regs, compat), kind, flags = 0, mode = 0, count = 1;
 	int base = AT_FDCWD, target_base = AT_FDCWD;
@@ -460,16 +461,16 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		struct inode *inode;
 
 		file = file_of(task, base);
-		inode = BPF_CORE_READ(file, f_inode);
+		inode = READ(file, f_inode);
 		/* Only files that may have had something in them: an editor's or a download's new file is no news. */
-		if (!file || BPF_CORE_READ(file, f_mode) & FMODE_CREATED || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG ||
-		    folded(file_subject(inode, BPF_CORE_READ(file, f_path.dentry)),
+		if (!file || READ(file, f_mode) & FMODE_CREATED || (READ(inode, i_mode) & S_IFMT) != S_IFREG ||
+		    folded(file_subject(inode, READ(file, f_path.dentry)),
 			   actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
 			return 0;
 	}
 	if (call == CALL_FCHMOD) {
 		file = file_of(task, base);
-		if (file && folded(file_subject(BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry)) ^ (u64)mode << 48,
+		if (file && folded(file_subject(READ(file, f_inode), READ(file, f_path.dentry)) ^ (u64)mode << 48,
 				   actor_of(bpf_get_current_pid_tgid() >> 32, kind, call), bpf_ktime_get_boot_ns(), &count))
 			return 0;
 	}
@@ -485,17 +486,17 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 	if (!pointer) {
 		file = file_of(task, base);
 		if (file) {
-			r->inode = BPF_CORE_READ(file, f_inode, i_ino);
-			r->path_bytes = append_path(&at, BPF_CORE_READ(file, f_path.dentry),
-						    BPF_CORE_READ(file, f_path.mnt));
+			r->inode = READ(file, f_inode, i_ino);
+			r->path_bytes = append_path(s, &at, READ(file, f_path.dentry),
+						    READ(file, f_path.mnt));
 		}
 	} else {
 		r->asked_bytes = append_asked(s, &at, pointer, &relative);
 		if (target)
 			r->target_bytes = append_asked(s, &at, target, &target_relative);
-		r->cwd_bytes = append_start(&at, task, base, relative);
+		r->cwd_bytes = append_start(s, &at, task, base, relative);
 		if (target)
-			r->target_cwd_bytes = append_start(&at, task, target_base, target_relative);
+			r->target_cwd_bytes = append_start(s, &at, task, target_base, target_relative);
 	}
 	send(s, &event_ring, at);
 	return 0;
@@ -505,7 +506,7 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_mount, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	u32 call = call_of(regs, compat);
 	u64 cgroup, source = argument(regs, compat, 0), target = argument(regs, compat, 1), at = sizeof(struct file_record);
@@ -527,7 +528,7 @@ int BPF_PROG(exit_mount, struct pt_regs *regs, long ret)
 		struct file *file = file_of(task, source);
 
 		if (file)
-			r->asked_bytes = append_text(s, &at, 256, BPF_CORE_READ(file, f_path.dentry, d_sb, s_id), false);
+			r->asked_bytes = append_text(s, &at, 256, READ(file, f_path.dentry, d_sb, s_id), false);
 		r->target_bytes = append_text(s, &at, 1024, (void *)argument(regs, compat, 3), true);
 	} else {
 		r->asked_bytes = append_text(s, &at, 1024, (void *)source, true);
@@ -556,7 +557,7 @@ static __always_inline struct net_record *start_net(struct scratch *s, struct ta
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	u64 cgroup, key, at = sizeof(struct net_record);
 	u32 count = 1, pid = bpf_get_current_pid_tgid() >> 32;
@@ -568,11 +569,11 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 
 	if (!sk || is_self())
 		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	family = READ(sk, __sk_common.skc_family);
 	cgroup = cgroup_of(task);
 	if (family == 1) {
-		struct unix_sock *peer_sk = (void *)BPF_CORE_READ((struct unix_sock *)sk, peer);
-		struct dentry *dentry = peer_sk ? BPF_CORE_READ(peer_sk, path.dentry) : NULL;
+		struct unix_sock *peer_sk = typed(struct unix_sock, READ(typed(struct unix_sock, sk), peer));
+		struct dentry *dentry = peer_sk ? READ(peer_sk, path.dentry) : NULL;
 
 		if (!dentry || !(name_flags(NULL, dentry) & 4) || !wanted(KIND_CONNECT, cgroup))
 			return 0;
@@ -586,15 +587,15 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 		r = start_net(s, task, cgroup, KIND_CONNECT, ret);
 		r->head.count = count;
 		r->peer.family = family;
-		r->path_bytes = append_path(&at, dentry, BPF_CORE_READ(peer_sk, path.mnt));
+		r->path_bytes = append_path(s, &at, dentry, READ(peer_sk, path.mnt));
 		send(s, &event_ring, at);
 		return 0;
 	}
 	if ((family != 2 && family != 10) || !wanted(KIND_CONNECT, cgroup))
 		return 0;
 	/* Refused while the call was still under way: what a caller that does not wait is told later. */
-	if (ret == -EINPROGRESS && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
-		ret = -(BPF_CORE_READ(sk, sk_err) ?: ECONNREFUSED);
+	if (ret == -EINPROGRESS && READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		ret = -(READ(sk, sk_err) ?: ECONNREFUSED);
 	read_address(&peer, sk, true);
 	if (!peer.port) {
 		u64 from = argument(regs, compat, 1);
@@ -631,7 +632,7 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 	r->head.count = count;
 	r->peer = peer;
 	read_address(&r->local, sk, false);
-	r->protocol = BPF_CORE_READ(sk, sk_protocol);
+	r->protocol = READ(sk, sk_protocol);
 	check_gain(&r->head);
 	send(s, &event_ring, at);
 	return 0;
@@ -640,7 +641,7 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_accept, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u32 count = 1, pid = bpf_get_current_pid_tgid() >> 32;
 	struct address peer, local;
 	struct net_record *r;
@@ -654,7 +655,7 @@ int BPF_PROG(exit_accept, struct pt_regs *regs, long ret)
 	sk = sock_of(task, ret);
 	if (!sk)
 		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	family = READ(sk, __sk_common.skc_family);
 	cgroup = cgroup_of(task);
 	if ((family != 2 && family != 10) || !wanted(KIND_ACCEPT, cgroup))
 		return 0;
@@ -672,7 +673,7 @@ int BPF_PROG(exit_accept, struct pt_regs *regs, long ret)
 	r->head.count = count;
 	r->peer = peer;
 	r->local = local;
-	r->protocol = BPF_CORE_READ(sk, sk_protocol);
+	r->protocol = READ(sk, sk_protocol);
 	send(s, &event_ring, sizeof(*r));
 	return 0;
 }
@@ -680,7 +681,7 @@ int BPF_PROG(exit_accept, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_listen, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	struct sock *sk = sock_of(task, argument(regs, is_compat(task), 0));
 	struct net_record *r;
 	struct scratch *s;
@@ -689,7 +690,7 @@ int BPF_PROG(exit_listen, struct pt_regs *regs, long ret)
 
 	if (ret < 0 || !sk)
 		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	family = READ(sk, __sk_common.skc_family);
 	cgroup = cgroup_of(task);
 	if ((family != 2 && family != 10) || !wanted(KIND_LISTEN, cgroup))
 		return 0;
@@ -700,7 +701,7 @@ int BPF_PROG(exit_listen, struct pt_regs *regs, long ret)
 	}
 	r = start_net(s, task, cgroup, KIND_LISTEN, ret);
 	read_address(&r->local, sk, false);
-	r->protocol = BPF_CORE_READ(sk, sk_protocol);
+	r->protocol = READ(sk, sk_protocol);
 	send(s, &event_ring, sizeof(*r));
 	return 0;
 }
@@ -709,7 +710,7 @@ int BPF_PROG(exit_listen, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_socket, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	u32 family = argument(regs, compat, 0), type = argument(regs, compat, 1) & 15, protocol = argument(regs, compat, 2);
 	u64 cgroup;
@@ -727,7 +728,7 @@ int BPF_PROG(exit_socket, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	bool compat = is_compat(task);
 	u32 call = call_of(regs, compat), kind, count, target = 0;
 	u64 cgroup, value = argument(regs, compat, 0), size = 0, text = 0, inner = 0;
@@ -745,11 +746,11 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 		target = argument(regs, compat, 1);
 		if (ret == 0 && (value == 16 || value == 0x4206)) {
 			/* The newest tracee: its pid in our namespace, while the argument is in the caller's. */
-			struct list_head *first = BPF_CORE_READ(task, ptraced.next);
+			struct list_head *first = READ(task, ptraced.next);
 			struct task_struct *tracee =
-				(void *)((u64)first - bpf_core_field_offset(struct task_struct, ptrace_entry));
+				typed(struct task_struct, (u64)first - bpf_core_field_offset(struct task_struct, ptrace_entry));
 
-			inner = BPF_CORE_READ(tracee, tgid);
+			inner = READ(tracee, tgid);
 		}
 		break;
 	case CALL_SETNS:
@@ -757,12 +758,12 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 		value = argument(regs, compat, 1);
 		file = file_of(task, argument(regs, compat, 0));
 		if (!value && file) {
-			struct ns_common *ns = BPF_CORE_READ(file, f_inode, i_private);
+			struct ns_common *ns = typed(struct ns_common, READ(file, f_inode, i_private));
 			struct ns_common___6_17 *old = (void *)ns;
 
 			/* The kind of a namespace moved from its operations into itself in 6.18. */
-			value = bpf_core_field_exists(ns->ns_type) ? BPF_CORE_READ(ns, ns_type)
-								   : (u32)BPF_CORE_READ(old, ops, type);
+			value = bpf_core_field_exists(ns->ns_type) ? READ(ns, ns_type)
+								   : (u32)READ(old, ops, type);
 		}
 		break;
 	case CALL_UNSHARE:
@@ -789,7 +790,7 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 	case CALL_FINIT_MODULE:
 		kind = KIND_MODULE;
 		file = file_of(task, value);
-		text = file ? (u64)BPF_CORE_READ(file, f_path.dentry, d_name.name) : 0;
+		text = file ? (u64)READ(file, f_path.dentry, d_name.name) : 0;
 		user_text = false;
 		value = 0;
 		break;
@@ -842,11 +843,11 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_credentials, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u32 call = call_of(regs, is_compat(task)), pid = bpf_get_current_pid_tgid() >> 32;
-	const struct cred *cred = BPF_CORE_READ(task, cred);
-	struct credentials now = { .start_ns = start_of(task), .caps = caps_of(cred), .euid = BPF_CORE_READ(cred, euid.val),
-				   .user_ns = BPF_CORE_READ(cred, user_ns, ns.inum) };
+	const struct cred *cred = READ(task, cred);
+	struct credentials now = { .start_ns = start_of(task), .caps = caps_of(cred), .euid = READ(cred, euid.val),
+				   .user_ns = READ(cred, user_ns, ns.inum) };
 	struct credentials *before, old = {};
 	struct kernel_record *r;
 	struct scratch *s;
@@ -883,7 +884,7 @@ int BPF_PROG(exit_credentials, struct pt_regs *regs, long ret)
 SEC("tp_btf/module_load")
 int BPF_PROG(on_module_load, struct module *module)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u64 cgroup = cgroup_of(task);
 
 	if (wanted(KIND_MODULE, cgroup))

@@ -84,12 +84,14 @@ class Options:
     """What is set before the programs load.
 
     `fold_s`: equal events within this time are counted, not sent (0 = all are sent). `flow_bytes`: connections that moved
-    less give no flow. `tracepoints`: system calls are seen by their tracepoint even where the kernel has something cheaper. Ring sizes are bytes, powers of two.
+    less give no flow. `tracepoints`: system calls are seen by their tracepoint even where the kernel has something cheaper. `direct`: the
+    kernel's objects are read by plain loads where it allows that (6.2 and later). Ring sizes are bytes, powers of two.
     """
 
     kinds: frozenset[Kind] = frozenset(Kind)
     enforce: bool = False
     tracepoints: bool = False
+    direct: bool = True
     fold_s: float = 5.0
     flow_bytes: int = 16384
     process_ring_bytes: int = 4 << 20
@@ -144,6 +146,7 @@ class Programs:
         self._sections: dict[str, str] = {}
         self._programs_by_object: dict[str, tuple[str, ...]] = {}
         self._loaded: dict[str, tuple[str, ...]] = {}
+        self._direct = options.direct and kernel_has_type("bpf_rdonly_cast", BTF_FUNC)
 
     def start(self) -> None:
         """Load what the options need, then attach it, most important first.
@@ -177,7 +180,7 @@ class Programs:
         behind the tracepoint that every call passes."""
         refused: set[str] = set()
         while not self.options.tracepoints and len(refused) <= _MAX_REFUSED:
-            functions = BpfObject(folder / f"ends.{platform.machine()}.bpf.o")
+            functions = self._open("ends", folder)
             programs = {program.removeprefix(END): program for program in functions.programs()}
             chosen = ends(programs, self._calls(), lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
             if not chosen:
@@ -221,7 +224,7 @@ class Programs:
 
     def _load(self, name: str, folder: Path, *, at_end_of: str = "") -> None:
         """Load what is wanted of one object; its programs at the tracepoint of all calls for `at_end_of` a function instead."""
-        found = BpfObject(folder / f"{name}.{platform.machine()}.bpf.o")
+        found = self._open(name, folder)
         programs = found.programs()
         self._programs_by_object[name] = tuple(programs)
         self._sections.update(programs)
@@ -241,7 +244,18 @@ class Programs:
         if not wanted:
             found.close()
             return
-        self._finish(name, found, wanted)
+        try:
+            self._finish(name, found, wanted)
+        except BpfError as error:
+            if at_end_of or not self._direct:
+                raise
+            log.warning("kernel refused plain loads; reading by helper", extra={"object": name, "reason": error.message})
+            self._direct = False
+            self._load(name, folder)
+
+    def _open(self, name: str, folder: Path) -> BpfObject:
+        variant = f"{name}.direct" if self._direct else name
+        return BpfObject(folder / f"{variant}.{platform.machine()}.bpf.o")
 
     def _finish(self, name: str, found: BpfObject, wanted: list[str]) -> None:
         for shared in self.maps.values():
