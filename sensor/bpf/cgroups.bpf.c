@@ -5,6 +5,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define DNS_PORT 53
+#define DNS_PACKET_BYTES 40	/* the least: headers of IPv4, UDP and DNS */
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
@@ -74,6 +75,21 @@ discard:
 	bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 }
 
+/* Whether a packet can be DNS, by its bytes where they lie: all packets of the node come by here. */
+static __always_inline bool may_be_dns(struct __sk_buff *skb, bool answer)
+{
+	u8 *data = (void *)(u64)skb->data, *end = (void *)(u64)skb->data_end, *transport = data;
+
+	if (skb->len < DNS_PACKET_BYTES)
+		return false;
+	if (data + DNS_PACKET_BYTES > end)
+		return true;	/* not in one piece: the look-up by helper decides */
+	transport += data[0] >> 4 == 4 ? (data[0] & 15) * 4 : 40;
+	if (transport + 4 > end)
+		return true;
+	return *(u16 *)(transport + (answer ? 0 : 2)) == bpf_htons(DNS_PORT);
+}
+
 static __always_inline void look_for_dns(struct __sk_buff *skb, bool answer)
 {
 	struct address server = {};
@@ -81,7 +97,7 @@ static __always_inline void look_for_dns(struct __sk_buff *skb, bool answer)
 	u32 offset;
 	u16 ports[2];
 
-	if (!(options.kinds >> KIND_DNS & 1) || bpf_skb_load_bytes(skb, 0, &first, 1))
+	if (likely(!may_be_dns(skb, answer)) || bpf_skb_load_bytes(skb, 0, &first, 1))
 		return;
 	if (first >> 4 == 4) {
 		offset = (first & 15) * 4;
@@ -309,13 +325,15 @@ int BPF_PROG(on_socket_state, const struct sock *sk, const int old_state, const 
 	u64 key = (u64)sk, sent, received;
 
 	/* A socket begins: whoever had one at this address before and never closed it within sight is not its owner. */
-	if (new_state == TCP_SYN_SENT || new_state == TCP_SYN_RECV)
-		bpf_map_delete_elem(&socket_owners, &key);
-	if (new_state != TCP_CLOSE)
+	if (new_state != TCP_CLOSE && new_state != TCP_SYN_SENT && new_state != TCP_SYN_RECV)
 		return 0;
 	owner = bpf_map_lookup_elem(&socket_owners, &key);
-	if (!owner)
+	if (likely(!owner))
 		return 0;
+	if (new_state != TCP_CLOSE) {
+		bpf_map_delete_elem(&socket_owners, &key);
+		return 0;
+	}
 	if (old_state == TCP_SYN_SENT) {
 		send_failed((struct sock *)sk, owner);
 		bpf_map_delete_elem(&socket_owners, &key);

@@ -332,7 +332,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (signal->live.counter)
 		return 0;
 	bpf_map_delete_elem(&known_credentials, &pid);
-	bpf_map_delete_elem(&script_readers, &pid);
+	if (READ(task, nsproxy, mnt_ns, ns.inum) != options.host_mnt_ns)
+		bpf_map_delete_elem(&script_readers, &pid);
 	cgroup = cgroup_of(task);
 	if (!wanted(KIND_EXIT, cgroup))
 		return 0;
@@ -380,14 +381,17 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_struct *target, int group, int result)
 {
-	struct task_struct *task = current_task();
-	u32 from = bpf_get_current_pid_tgid() >> 32, to = target->tgid, count;
+	struct task_struct *task;
 	struct kernel_record *r;
+	u32 from, to, count;
 	u64 cgroup, now;
 
 	/* HUP, INT, QUIT, KILL, TERM, STOP: what ends or stops a process. */
 	if (signal > 31 || !((1U << signal) & (1U << 1 | 1U << 2 | 1U << 3 | 1U << 9 | 1U << 15 | 1U << 19)))
 		return 0;
+	task = current_task();
+	from = bpf_get_current_pid_tgid() >> 32;
+	to = target->tgid;
 	/* SEND_SIG_NOINFO 0 and a real siginfo with SI_USER (0) or SI_TKILL (-6) come from processes. */
 	if ((u64)info == 1 || from == to || from == options.self_pid || !from)
 		return 0;

@@ -532,18 +532,26 @@ static __always_inline u64 start_of(struct task_struct *task)
 	return READ(task, group_leader, start_boottime);
 }
 
-/* Whether events of this kind are wanted of this cgroup, before anything costly is read. */
-static __always_inline bool wanted(u32 kind, u64 cgroup)
+/* Whether user space wants this kind of this cgroup at all, self-limits aside. */
+static __always_inline bool asked_for(u32 kind, u64 cgroup)
 {
-	u32 zero = 0;
-	struct control *c = bpf_map_lookup_elem(&control, &zero);
 	u64 *kinds;
 
 	if (!(options.kinds >> kind & 1))
 		return false;
 	kinds = bpf_map_lookup_elem(&cgroup_kinds, &cgroup);
-	if (kinds && !(*kinds >> kind & 1))
+	return !kinds || *kinds >> kind & 1;
+}
+
+/* Whether events of this kind are wanted of this cgroup, before anything costly is read. */
+static __always_inline bool wanted(u32 kind, u64 cgroup)
+{
+	struct control *c;
+	u32 zero = 0;
+
+	if (!asked_for(kind, cgroup))
 		return false;
+	c = bpf_map_lookup_elem(&control, &zero);
 	if (c && unlikely(c->shed >> kind & 1)) {
 		count_loss(KINDS + kind);
 		return false;

@@ -566,6 +566,7 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 	struct net_record *r;
 	struct scratch *s;
 	u16 family;
+	bool owned;
 
 	if (!sk || is_self())
 		return 0;
@@ -613,10 +614,12 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 			bpf_probe_read_user(peer.bytes, 16, (void *)(from + 8));
 	}
 	if (folded(address_subject(&peer), actor_of(pid, KIND_CONNECT, ret == 0 || ret == -EINPROGRESS), bpf_ktime_get_boot_ns(),
-		   &count)) {
-		/* The flow of this connection still needs an owner. */
+		   &count))
 		count = 0;
-	}
+	/* Its flow needs an owner, and so does a refusal that comes later. */
+	owned = ret == -EINPROGRESS || (ret == 0 && asked_for(KIND_FLOW, cgroup));
+	if (!count && !owned)
+		return 0;
 	s = take_scratch(0);
 	if (!s) {
 		count_loss(KIND_CONNECT);
@@ -624,7 +627,8 @@ int BPF_PROG(exit_connect, struct pt_regs *regs, long ret)
 	}
 	r = start_net(s, task, cgroup, KIND_CONNECT, ret);
 	key = (u64)sk;
-	bpf_map_update_elem(&socket_owners, &key, &r->head, BPF_ANY);
+	if (owned)
+		bpf_map_update_elem(&socket_owners, &key, &r->head, BPF_ANY);
 	if (!count) {
 		s->busy = 0;
 		return 0;
@@ -652,11 +656,13 @@ int BPF_PROG(exit_accept, struct pt_regs *regs, long ret)
 
 	if (ret < 0)
 		return 0;
+	cgroup = cgroup_of(task);
+	if (!asked_for(KIND_ACCEPT, cgroup))
+		return 0;
 	sk = sock_of(task, ret);
 	if (!sk)
 		return 0;
 	family = READ(sk, __sk_common.skc_family);
-	cgroup = cgroup_of(task);
 	if ((family != 2 && family != 10) || !wanted(KIND_ACCEPT, cgroup))
 		return 0;
 	read_address(&peer, sk, true);
