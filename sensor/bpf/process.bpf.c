@@ -395,7 +395,7 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	/* SEND_SIG_NOINFO 0 and a real siginfo with SI_USER (0) or SI_TKILL (-6) come from processes. */
 	if ((u64)info == 1 || from == to || from == options.self_pid || !from)
 		return 0;
-	if ((u64)info > 1 && READ(info, si_code) > 0)
+	if ((u64)info > 1 && READ(typed(struct kernel_siginfo, info), si_code) > 0)
 		return 0;
 	cgroup = cgroup_of(task);
 	if (!wanted(KIND_SIGNAL, cgroup))

@@ -142,6 +142,15 @@ def kernel_has_type(name: str, kind: int = BTF_STRUCT) -> bool:
     return bool(_vmlinux()) and _libbpf().btf__find_by_name_kind(_vmlinux(), name.encode(), kind) > 0
 
 
+def function_prototype(name: str) -> int:
+    """Return the number of a kernel function's prototype in the kernel's BTF; 0 when it has no such function."""
+    if not kernel_has_type(name, BTF_FUNC):
+        return 0
+    library = _libbpf()
+    at = library.btf__type_by_id(_vmlinux(), library.btf__find_by_name_kind(_vmlinux(), name.encode(), BTF_FUNC))
+    return int(_TYPE.unpack(ctypes.string_at(int(at), _TYPE.size))[2])
+
+
 @cache
 def enum_value(enumeration: str, name: str) -> int | None:
     """Return the value of `name` in an enumeration of the running kernel; None when there is no such name or no BTF."""

@@ -17,9 +17,17 @@ from pathlib import Path
 
 from seawall.domain.errors import ConfigError
 
-from seawall_sensor.calls import HANDLERS, call_table, ends
+from seawall_sensor.calls import HANDLERS, call_of_function, call_table, ends
 from seawall_sensor.host import Host
-from seawall_sensor.libbpf import BTF_FUNC, BpfError, BpfObject, Map, has_tracepoint, kernel_has_type
+from seawall_sensor.libbpf import (
+    BTF_FUNC,
+    BpfError,
+    BpfObject,
+    Map,
+    function_prototype,
+    has_tracepoint,
+    kernel_has_type,
+)
 from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind
 from seawall_sensor.ring import RingBuffer
 
@@ -180,25 +188,24 @@ class Programs:
         behind the tracepoint that every call passes."""
         refused: set[str] = set()
         while not self.options.tracepoints and len(refused) <= _MAX_REFUSED:
-            functions = self._open("ends", folder)
-            programs = {program.removeprefix(END): program for program in functions.programs()}
-            chosen = ends(programs, self._calls(), lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
+            source = self._open("ends", folder)
+            functions = [program.removeprefix(END) for program in source.programs()]
+            source.close()
+            chosen = ends(
+                functions, self._calls(), lambda each: each not in refused and kernel_has_type(each, BTF_FUNC)
+            )
             if not chosen:
-                functions.close()
                 break
+            # A program calls another only when both are for functions of one prototype (6.12), and a kernel's types can
+            # hold that of system calls twice.
+            groups: dict[int, list[str]] = {}
+            for function in chosen:
+                groups.setdefault(function_prototype(function), []).append(function)
             try:
-                self._load("syscalls", folder, at_end_of=chosen[0])
-                wanted = [programs[each] for each in chosen]
-                for program in functions.programs():
-                    if program not in wanted:
-                        functions.leave_out(program)
-                self._finish("ends", functions, wanted)
-                self._fill_handlers()
-                for program in wanted:
-                    functions.attach(program)
+                for number, group in enumerate(groups.values()):
+                    self._load_ends(folder, number, group)
             except BpfError as error:
-                functions.close()
-                self._forget("ends", "syscalls")
+                self._forget()
                 self.hooks.trampolines = error.message
                 if (one := _REFUSED.search(error.log)) is None:
                     break
@@ -206,14 +213,30 @@ class Programs:
                 refused.add(one[1])
             else:
                 self.hooks.trampolines = ""
-                self.hooks.attached += [ENDS, *(each for each in self._loaded["syscalls"] if each in HANDLERS)]
+                loaded = {each for name in self._loaded if name.startswith("syscalls") for each in self._loaded[name]}
+                self.hooks.attached += [ENDS, *sorted(loaded & set(HANDLERS))]
                 return
         self._load("syscalls", folder)
 
-    def _forget(self, *names: str) -> None:
-        for name in names:
-            if (loaded := self._objects.pop(name, None)) is not None:
-                loaded.close()
+    def _load_ends(self, folder: Path, number: int, functions: list[str]) -> None:
+        """Load and attach the programs at the ends of functions of one prototype, with handlers of their own."""
+        self.maps.pop("handlers", None)
+        calls = frozenset(call_of_function(each) for each in functions)
+        self._load("syscalls", folder, group=f"syscalls {number}", at_end_of=functions[0], calls=calls)
+        found = self._open("ends", folder)
+        wanted = [END + each for each in functions]
+        for program in found.programs():
+            if program not in wanted:
+                found.leave_out(program)
+        self._finish(f"ends {number}", found, wanted)
+        self._fill_handlers(f"syscalls {number}")
+        for program in wanted:
+            found.attach(program)
+
+    def _forget(self) -> None:
+        for name in [each for each in self._objects if each.startswith(("ends", "syscalls"))]:
+            self._objects.pop(name).close()
+            self._loaded.pop(name, None)
         self.maps.pop("handlers", None)
 
     def _calls(self) -> frozenset[int]:
@@ -222,8 +245,17 @@ class Programs:
             call for program, calls in HANDLERS.items() if PROGRAM_KINDS[program] & self.options.kinds for call in calls
         )
 
-    def _load(self, name: str, folder: Path, *, at_end_of: str = "") -> None:
-        """Load what is wanted of one object; its programs at the tracepoint of all calls for `at_end_of` a function instead."""
+    def _load(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        group: str = "",
+        at_end_of: str = "",
+        calls: frozenset[int] = frozenset(),
+    ) -> None:
+        """Load what is wanted of one object; its programs at the tracepoint of all calls for `at_end_of` a function instead,
+        as far as `calls` need them (then kept as `group`)."""
         found = self._open(name, folder)
         programs = found.programs()
         self._programs_by_object[name] = tuple(programs)
@@ -231,7 +263,7 @@ class Programs:
         wanted = []
         for program, section in programs.items():
             reason = self._reason_against(program, section)
-            if at_end_of and program == "on_sys_exit":
+            if at_end_of and (program == "on_sys_exit" or self._elsewhere(program, calls)):
                 reason = ""
             if reason is None:
                 wanted.append(program)
@@ -245,13 +277,21 @@ class Programs:
             found.close()
             return
         try:
-            self._finish(name, found, wanted)
+            self._finish(group or name, found, wanted)
         except BpfError as error:
             if at_end_of or not self._direct:
                 raise
-            log.warning("kernel refused plain loads; reading by helper", extra={"object": name, "reason": error.message})
+            log.warning(
+                "kernel refused plain loads; reading by helper", extra={"object": name, "reason": error.message}
+            )
             self._direct = False
             self._load(name, folder)
+
+    def _elsewhere(self, program: str, calls: frozenset[int]) -> bool:
+        """Whether a program of a group of handlers is one that another group has, or that its `calls` do not need."""
+        if program in HANDLERS:
+            return not calls.intersection(HANDLERS[program])
+        return any(program in loaded for loaded in self._loaded.values())
 
     def _open(self, name: str, folder: Path) -> BpfObject:
         variant = f"{name}.direct" if self._direct else name
@@ -316,11 +356,11 @@ class Programs:
         )
 
     def _attach(self) -> None:
-        if "syscalls" in self._objects and "on_sys_exit" in self._loaded["syscalls"]:
-            self._fill_handlers()
+        if "syscalls" in self._objects:
+            self._fill_handlers("syscalls")
         for name, found in self._objects.items():
             for program in self._loaded[name]:
-                if program in HANDLERS or name == "ends" or program in self.hooks.attached:
+                if program in HANDLERS or name.startswith("ends") or program in self.hooks.attached:
                     continue
                 try:
                     if self._sections[program].startswith("cgroup"):
@@ -336,10 +376,10 @@ class Programs:
                     if program == "on_sys_exit":
                         self.hooks.attached += [each for each in self._loaded[name] if each in HANDLERS]
 
-    def _fill_handlers(self) -> None:
-        syscalls = self._objects["syscalls"]
+    def _fill_handlers(self, name: str) -> None:
+        syscalls = self._objects[name]
         handlers = syscalls.map("handlers")
-        for program in self._loaded["syscalls"]:
+        for program in self._loaded[name]:
             for call in HANDLERS.get(program, ()):
                 handlers[struct.pack("<I", call)] = struct.pack("<I", syscalls.program_fd(program))
 
