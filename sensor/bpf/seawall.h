@@ -44,6 +44,8 @@ enum kind {
 	KIND_FLOW = 27,
 	KIND_READ = 28,
 	KIND_BLOCKED = 29,	/* a peer, by policy: a net_record; KIND_ENFORCED is an exec, a file_record */
+	KIND_TIMES = 30,
+	KIND_FILE_CAPS = 31,
 	KINDS = 32,
 };
 
@@ -158,15 +160,15 @@ struct exit_record {
 
 struct file_record {
 	struct head head;
-	u64 inode;
+	u64 inode;		/* KIND_TIMES: the time that was set, seconds since 1970; KIND_FILE_CAPS: the capabilities */
 	u32 device;
 	u32 flags;
-	u32 mode;
+	u32 mode;		/* KIND_MOUNT: whether the file system lies on a device */
 	u32 previous_mode;
 	u16 path_bytes;		/* components, last first */
 	u16 asked_bytes;	/* as the caller gave it */
 	u16 target_bytes;	/* second path as the caller gave it */
-	u16 cwd_bytes;		/* folder that relative paths start at: components, last first */
+	u16 cwd_bytes;		/* folder that relative paths start at: components, last first; KIND_MOUNT: type of file system */
 	u16 target_cwd_bytes;
 	u8 origin;
 	u8 operation;

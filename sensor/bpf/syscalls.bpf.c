@@ -22,6 +22,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000
 #define NAMESPACES 0x7e020080
+#define UTIME_OMIT 0x3ffffffe	/* and UTIME_NOW, one more */
+#define FS_REQUIRES_DEV 1
 
 struct proc_ns_operations___6_17 {
 	int type;
@@ -205,7 +207,7 @@ static __always_inline bool reads_script(struct task_struct *task, struct inode 
 static __always_inline u64 file_subject(struct inode *inode, struct dentry *dentry)
 {
 	return READ(inode, i_ino) ^ (u64)device_of(inode) << 32 ^
-	       (READ(dentry, d_name.hash) ^ (u64)READ(dentry, d_parent)) * 0x9e3779b97f4a7c15ULL;
+	       (READ(dentry, d_name.hash) ^ READ(dentry, d_parent, d_inode, i_ino)) * 0x9e3779b97f4a7c15ULL;
 }
 
 /* The same for a file that was never reached: the first 127 bytes of the path that the caller gave. */
@@ -365,7 +367,55 @@ int BPF_PROG(exit_open, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-/* unlink, rename, link, symlink, chmod and truncate by name: the names are the caller's, joined to their folder. */
+/*
+ * The modification time that a call set, in seconds; false when it was none or the present. From the caller's memory: a
+ * second thread can change it meanwhile.
+ */
+static __always_inline bool read_time(u32 call, u64 from, bool narrow, s64 *seconds)
+{
+	u32 unit = narrow ? 4 : 8, fraction = 0;
+	s64 value = 0;
+	s32 value32 = 0;
+
+	if (!from)
+		return false;
+	/* struct utimbuf is two times, the others two pairs; the second is the modification. */
+	from += call == CALL_UTIME ? unit : 2 * unit;
+	if (call == CALL_UTIMENSAT)
+		bpf_probe_read_user(&fraction, sizeof(fraction), (void *)(from + unit));
+	if (fraction >= UTIME_OMIT)
+		return false;
+	if (narrow) {
+		bpf_probe_read_user(&value32, sizeof(value32), (void *)from);
+		value = value32;
+	} else {
+		bpf_probe_read_user(&value, sizeof(value), (void *)from);
+	}
+	*seconds = value;
+	return true;
+}
+
+/* The capabilities in a value of security.capability (struct vfs_cap_data, since 2.6.25); false for other attributes. */
+static __always_inline bool read_file_caps(u64 name_at, u64 value_at, u64 *caps)
+{
+	union {
+		char text[24];
+		u64 words[3];
+	} wanted = { .text = "security.capability" }, name = {};
+	u32 value[5] = {};
+
+	bpf_probe_read_user_str(name.text, sizeof(name.text), (void *)name_at);
+	if (name.words[0] != wanted.words[0] || name.words[1] != wanted.words[1] || name.words[2] != wanted.words[2] ||
+	    bpf_probe_read_user(value, sizeof(value), (void *)value_at))
+		return false;
+	*caps = (u64)value[3] << 32 | value[1];
+	return true;
+}
+
+/*
+ * unlink, rename, link, symlink, chmod, truncate, utime and setxattr by name: the names are the caller's, joined to their
+ * folder.
+ */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 {
@@ -373,7 +423,7 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 	bool compat = is_compat(task), relative, target_relative;
 	u32 call = call_of(regs, compat), kind, flags = 0, mode = 0, count = 1;
 	int base = AT_FDCWD, target_base = AT_FDCWD;
-	u64 cgroup, pointer, target = 0, at = sizeof(struct file_record);
+	u64 cgroup, pointer, target = 0, at = sizeof(struct file_record), value = 0, times = 0;
 	struct file_record *r;
 	struct scratch *s;
 	struct file *file;
@@ -439,6 +489,37 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		pointer = argument(regs, compat, 1);
 		mode = argument(regs, compat, 2);
 		break;
+	case CALL_UTIME:
+	case CALL_UTIMES:
+		kind = KIND_TIMES;
+		times = argument(regs, compat, 1);
+		break;
+	case CALL_FUTIMESAT:
+	case CALL_UTIMENSAT:
+		kind = KIND_TIMES;
+		base = pointer;
+		pointer = argument(regs, compat, 1);
+		times = argument(regs, compat, 2);
+		break;
+	case CALL_SETXATTR:
+	case CALL_FSETXATTR:
+		kind = KIND_FILE_CAPS;
+		if (!read_file_caps(argument(regs, compat, 1), argument(regs, compat, 2), &value))
+			return 0;
+		if (call == CALL_FSETXATTR) {
+			base = pointer;
+			pointer = 0;
+		}
+		break;
+	case CALL_SETXATTRAT:
+		kind = KIND_FILE_CAPS;
+		bpf_probe_read_user(&target, sizeof(target), (void *)argument(regs, compat, 4));	/* struct xattr_args */
+		if (!read_file_caps(argument(regs, compat, 3), target, &value))
+			return 0;
+		target = 0;
+		base = pointer;
+		pointer = argument(regs, compat, 1);
+		break;
 	case CALL_TRUNCATE:
 		kind = KIND_OPEN;
 		flags = O_TRUNC | 1 | OPEN_WRITES;
@@ -454,6 +535,10 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 	default:
 		return 0;
 	}
+	/* 412 is utimensat_time64: the only one of them that gives 32-bit programs 64-bit times. */
+	if (kind == KIND_TIMES &&
+	    !read_time(call, times, compat && !(call == CALL_UTIMENSAT && number_of(regs) == 412), (s64 *)&value))
+		return 0;
 	cgroup = cgroup_of(task);
 	if (!wanted(kind, cgroup))
 		return 0;
@@ -498,11 +583,22 @@ int BPF_PROG(exit_path, struct pt_regs *regs, long ret)
 		if (target)
 			r->target_cwd_bytes = append_start(s, &at, task, target_base, target_relative);
 	}
+	if (kind == KIND_TIMES || kind == KIND_FILE_CAPS)
+		r->inode = value;
 	send(s, &event_ring, at);
 	return 0;
 }
 
-/* mount, umount2, move_mount, pivot_root. A refused attempt from a container counts as well. */
+/* What a file that stands for a mount (fsmount, open_tree) shows: the device or name, and the type. */
+static __always_inline void append_filesystem(struct scratch *s, struct file_record *r, u64 *at, struct file *file)
+{
+	struct super_block *sb = READ(file, f_path.dentry, d_sb);
+
+	r->mode = READ(sb, s_type, fs_flags) & FS_REQUIRES_DEV;
+	r->asked_bytes = append_text(s, at, 256, (void *)sb + bpf_core_field_offset(struct super_block, s_id), false);
+}
+
+/* mount, umount2, fsmount, move_mount, pivot_root. A refused attempt from a container counts as well. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exit_mount, struct pt_regs *regs, long ret)
 {
@@ -513,6 +609,8 @@ int BPF_PROG(exit_mount, struct pt_regs *regs, long ret)
 	struct file_record *r;
 	struct scratch *s;
 
+	if (call == CALL_FSMOUNT && ret < 0)
+		return 0;
 	cgroup = cgroup_of(task);
 	if (!wanted(KIND_MOUNT, cgroup))
 		return 0;
@@ -524,12 +622,16 @@ int BPF_PROG(exit_mount, struct pt_regs *regs, long ret)
 	r = start_file(s, task, cgroup, KIND_MOUNT, call, ret);
 	if (call == CALL_UMOUNT) {
 		r->target_bytes = append_text(s, &at, 1024, (void *)source, true);
-	} else if (call == CALL_MOVE_MOUNT) {
-		struct file *file = file_of(task, source);
+	} else if (call == CALL_MOVE_MOUNT || call == CALL_FSMOUNT) {
+		/* A mount need not be put anywhere: its files can be opened from the descriptor that fsmount gives. */
+		struct file *file = file_of(task, call == CALL_FSMOUNT ? ret : source);
 
 		if (file)
-			r->asked_bytes = append_text(s, &at, 256, READ(file, f_path.dentry, d_sb, s_id), false);
-		r->target_bytes = append_text(s, &at, 1024, (void *)argument(regs, compat, 3), true);
+			append_filesystem(s, r, &at, file);
+		if (call == CALL_MOVE_MOUNT)
+			r->target_bytes = append_text(s, &at, 1024, (void *)argument(regs, compat, 3), true);
+		if (file)
+			r->cwd_bytes = append_text(s, &at, 64, READ(file, f_path.dentry, d_sb, s_type, name), false);
 	} else {
 		r->asked_bytes = append_text(s, &at, 1024, (void *)source, true);
 		r->target_bytes = append_text(s, &at, 1024, (void *)target, true);

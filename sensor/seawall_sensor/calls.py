@@ -75,12 +75,25 @@ CALLS: dict[str, tuple[int, int, int, int, int]] = {
     "process_vm_writev": (40, 311, 348, 271, 377),
     "ftruncate": (41, 77, 93, 46, 93),
     "ftruncate64": (41, -1, 194, -1, 194),
+    "utime": (42, 132, -1, -1, -1),
+    "utime32": (42, -1, 30, -1, -1),
+    "utimes": (43, 235, -1, -1, -1),
+    "utimes_time32": (43, -1, 271, -1, 269),
+    "futimesat": (44, 261, -1, -1, -1),
+    "futimesat_time32": (44, -1, 299, -1, 326),
+    "utimensat": (45, 280, 412, 88, 412),
+    "utimensat_time32": (45, -1, 320, -1, 348),
+    "setxattr": (46, 188, 226, 5, 226),
+    "lsetxattr": (46, 189, 227, 6, 227),
+    "fsetxattr": (47, 190, 228, 7, 228),
+    "setxattrat": (48, 463, 463, 463, 463),
+    "fsmount": (49, 432, 432, 432, 432),
 }
 
 HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_open": (1, 2, 3, 4, 5),
-    "exit_path": (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 41),
-    "exit_mount": (19, 20, 21, 22),
+    "exit_path": (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 41, 42, 43, 44, 45, 46, 47, 48),
+    "exit_mount": (19, 20, 21, 22, 49),
     "exit_connect": (23,),
     "exit_accept": (24,),
     "exit_listen": (25,),
@@ -97,7 +110,7 @@ _FUNCTION_OF = {"umount2": "umount"}
 
 _MAY_BE_ABSENT = frozenset({
     "fchmodat2", "openat2", "open_by_handle_at", "init_module", "finit_module", "delete_module", "io_uring_setup",
-    "process_vm_writev",
+    "process_vm_writev", "setxattrat",
 })  # fmt: skip
 """Calls that came after 5.8 or that a kernel can be built without: where their function is missing, so are they."""
 

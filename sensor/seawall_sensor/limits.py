@@ -13,7 +13,7 @@ from seawall_sensor.records import Kind
 SHEDDING: tuple[frozenset[Kind], ...] = (
     frozenset({Kind.IN_USE}),
     frozenset({Kind.FLOW, Kind.ACCEPT, Kind.EXIT}),
-    frozenset({Kind.UNLINK, Kind.RENAME, Kind.CHMOD, Kind.LINK}),
+    frozenset({Kind.UNLINK, Kind.RENAME, Kind.CHMOD, Kind.LINK, Kind.TIMES}),
     frozenset({Kind.UDP_SEND, Kind.CONNECT, Kind.LISTEN}),
     frozenset({Kind.OPEN, Kind.READ, Kind.DNS}),
 )

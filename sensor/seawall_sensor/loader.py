@@ -48,7 +48,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_fork": frozenset({Kind.FORK}),
     "on_signal": frozenset({Kind.SIGNAL}),
     "exit_open": frozenset({Kind.OPEN, Kind.READ, Kind.IN_USE}),
-    "exit_path": frozenset({Kind.RENAME, Kind.UNLINK, Kind.CHMOD, Kind.LINK, Kind.OPEN}),
+    "exit_path": frozenset({Kind.RENAME, Kind.UNLINK, Kind.CHMOD, Kind.LINK, Kind.OPEN, Kind.TIMES, Kind.FILE_CAPS}),
     "exit_mount": frozenset({Kind.MOUNT}),
     "exit_connect": frozenset({Kind.CONNECT, Kind.FLOW}),
     "exit_accept": frozenset({Kind.ACCEPT}),

@@ -39,6 +39,8 @@ class Kind(IntEnum):
     FLOW = 27
     READ = 28
     BLOCKED = 29
+    TIMES = 30
+    FILE_CAPS = 31
 
 
 KINDS = 32

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOST_QUIET = frozenset({Kind.IN_USE, Kind.ACCEPT, Kind.FLOW})
+HOST_QUIET = frozenset({Kind.IN_USE, Kind.ACCEPT, Kind.FLOW, Kind.TIMES})
 """Kinds that the node's own processes do not send."""
 
 EVENT_CLASSES: dict[Kind, str] = {
     Kind.EXEC: "exec", Kind.EXIT: "exec", Kind.FORK: "exec", Kind.OPEN: "file", Kind.READ: "file", Kind.RENAME: "file",
-    Kind.UNLINK: "file", Kind.CHMOD: "file", Kind.LINK: "file", Kind.MOUNT: "kernel", Kind.IN_USE: "inventory",
+    Kind.UNLINK: "file", Kind.CHMOD: "file", Kind.LINK: "file", Kind.TIMES: "file",
+    Kind.FILE_CAPS: "file", Kind.MOUNT: "kernel", Kind.IN_USE: "inventory",
     Kind.DNS: "dns", Kind.CONNECT: "network", Kind.ACCEPT: "network", Kind.LISTEN: "network", Kind.UDP_SEND: "network",
     Kind.FLOW: "network", Kind.SOCKET: "network",
 }  # fmt: skip

@@ -21,7 +21,15 @@ def exec_of(container: ContainerContext | None, **fields: object) -> ProcessExec
 def test_each_kind_comes_back_from_msgpack_and_json(kind: str) -> None:
     required = {"path": "/a", "target": "/b", "name": "n", "request": "poke", "operation": "setns", "family": "packet"}
     required |= {"program_type": "xdp", "policy": "p", "action": "kill", "reason": "drift", "source": "/dev/sda"}
-    required |= {"mode": 0o4755, "signal": 9, "target_pid": 4, "lost": 3, "state": "ready"}
+    required |= {
+        "mode": 0o4755,
+        "signal": 9,
+        "target_pid": 4,
+        "lost": 3,
+        "state": "ready",
+        "modified_s": -1,
+        "permitted": 1 << 40,
+    }
     event_type = EVENT_TYPES[kind]
     names = {field.name for field in msgspec.structs.fields(event_type) if field.required}
     event = event_type(

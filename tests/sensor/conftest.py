@@ -31,6 +31,39 @@ int main(int n, char **args) { return ptrace(PTRACE_ATTACH, atoi(args[1]), 0, 0)
 """
 
 
+CALLS = """
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+int main(int n, char **args)
+{
+    if (!strcmp(args[1], "setcap")) {
+        /* struct vfs_cap_data, revision 2: setuid and net_raw, permitted and effective. */
+        unsigned value[5] = { 0x02000001, 1 << 7 | 1 << 13, 0, 0, 0 };
+        return setxattr(args[2], "security.capability", value, sizeof(value), 0);
+    }
+    if (!strcmp(args[1], "filter")) {
+        struct bpf_insn exit0[] = { { .code = 0xb7 }, { .code = 0x95 } };
+        union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = 2, .insns = (unsigned long)exit0,
+                                .license = (unsigned long)"GPL" };
+        strcpy(attr.prog_name, "sniff");
+        return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)) < 0;
+    }
+    if (!strcmp(args[1], "fsmount")) {
+        int fs = syscall(SYS_fsopen, args[2], 0);
+        syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, 0, 0, 0);
+        return syscall(SYS_fsmount, fs, 0, 0) < 0;
+    }
+    return 2;
+}
+"""
+
+
 @pytest.fixture(scope="session")
 def programs() -> None:
     """The eBPF programs, compiled."""
@@ -110,9 +143,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         (root / each).mkdir(parents=True)
     (root / "var/log/auth.log").write_text("x\n")
     (root / "run/secrets/kubernetes.io/serviceaccount/token").write_text("not a token\n")
-    source = folder / "attach.c"
-    source.write_text(ATTACH)
-    subprocess.run(["clang", "-O1", "-static", "-o", str(root / "bin/attach"), str(source)], check=True)
+    for name, code in (("attach", ATTACH), ("calls", CALLS)):
+        source = folder / f"{name}.c"
+        source.write_text(code)
+        subprocess.run(["clang", "-O1", "-static", "-o", str(root / "bin" / name), str(source)], check=True)
     (root / "bin/kubelet").write_bytes((root / "bin/attach").read_bytes())
     (root / "bin/kubelet").chmod(0o755)
     with tarfile.open(folder / "root.tar", "w") as tar:

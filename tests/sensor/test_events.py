@@ -45,6 +45,29 @@ def test_event_of_a_container(sensor, in_container, line, event, expected):
 
 
 @pytest.mark.parametrize(
+    ("line", "event", "expected", "options"),
+    [
+        pytest.param("touch /tmp/t; touch -d '2001-09-09 00:00:00' /tmp/t", "file_times", {"path": "/tmp/t", "modified_s": 999993600}, (), id="time set back"),
+        pytest.param("touch /tmp/f; calls setcap /tmp/f", "file_capabilities", {"path": "/tmp/f", "permitted": 1 << 7 | 1 << 13}, (), id="file capabilities"),
+        pytest.param("calls filter", "bpf_load", {"program_type": "socket_filter", "name": "sniff"}, (), id="eBPF by a bare call"),
+        pytest.param(
+            "calls fsmount proc", "mount", {"source": "proc", "filesystem": "proc"},
+            ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"), id="a mount that is put nowhere",
+        ),
+    ],
+)  # fmt: skip
+def test_a_bare_call_in_a_container(sensor, in_container, line, event, expected, options):
+    name = in_container(line, *options)
+    sensor.wait_for(
+        lambda each: (
+            each.get("event") == event
+            and (each.get("container") or {}).get("name") == name
+            and all(each.get(key) == value for key, value in expected.items())
+        )
+    )
+
+
+@pytest.mark.parametrize(
     ("line", "drift"),
     [
         pytest.param("cp /bin/busybox /tmp/true; /tmp/true", True, id="copied program"),

@@ -7,10 +7,12 @@ import stat
 
 from seawall.domain.runtime_events import (
     Enforced,
+    FileCapabilities,
     FileChmod,
     FileLink,
     FileOpen,
     FileRename,
+    FileTimes,
     FileUnlink,
     Mount,
     ProcessVmWrite,
@@ -26,6 +28,10 @@ from seawall_sensor.processes import Entry
 from seawall_sensor.records import HEAD, OPEN_CREATED, OPEN_SCRIPT, OPEN_WRITES, ORIGINS, File, Head, Kind
 
 _DEVICES = {0o060000: "block", 0o020000: "char"}
+_MOUNT, _UMOUNT, _MOVE_MOUNT, _FSMOUNT = 19, 20, 21, 49
+"""Operations of a mount record, `enum call`."""
+_TYPED = frozenset({_MOUNT, _MOVE_MOUNT, _FSMOUNT})
+"""Those whose fourth text is the type of the file system."""
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
 
 
@@ -42,7 +48,7 @@ def _texts(enricher: Enricher, data: bytes) -> tuple[File, str, str, str, str, s
         enricher.path(parts[0]),
         records.text(parts[1]),
         records.text(parts[2]),
-        enricher.path(parts[3]) if record.operation != 19 else records.text(parts[3]),
+        records.text(parts[3]) if record.operation in _TYPED else enricher.path(parts[3]),
         enricher.path(parts[4]),
     )
 
@@ -151,7 +157,7 @@ def in_use(enricher: Enricher, head: Head, data: bytes, _found: Found) -> None:
 
 
 def changed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
-    """A file removed, renamed, linked, or given other permissions."""
+    """A file removed, renamed, linked, or given other permissions, times or capabilities."""
     record, path, asked, target, cwd, target_cwd = _texts(enricher, data)
     entry, container = enricher.actor(head)
     base = enricher.base(head, entry, container)
@@ -166,9 +172,17 @@ def changed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
         found.append(
             FileChmod(**base, path=path, mode=mode, directory=bool(mode & 0o6000) and _is_folder(enricher, head, path))
         )
+    elif head.kind == Kind.TIMES:
+        found.append(FileTimes(**base, path=path, modified_s=_signed(record.inode)))
+    elif head.kind == Kind.FILE_CAPS:
+        found.append(FileCapabilities(**base, path=path, permitted=record.inode))
     else:
         symbolic = bool(record.flags)
         found.append(FileLink(**base, path=asked if symbolic else path, target=target, symbolic=symbolic))
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _is_folder(enricher: Enricher, head: Head, path: str) -> bool:
@@ -187,11 +201,11 @@ def mounted(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     found.append(
         Mount(
             **enricher.base(head, entry, container),
-            source=asked,
+            source=f"/dev/{asked}" if record.mode and asked else asked,
             target=target,
-            filesystem=filesystem if record.operation == 19 else "",
+            filesystem=filesystem if record.operation in _TYPED else "",
             flags=record.flags,
-            unmount=record.operation == 20,
+            unmount=record.operation == _UMOUNT,
         )
     )
 
@@ -213,5 +227,5 @@ def enforced(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
 
 HANDLERS: dict[int, Handler] = {
     Kind.OPEN: opened, Kind.READ: read, Kind.IN_USE: in_use, Kind.RENAME: changed, Kind.UNLINK: changed,
-    Kind.CHMOD: changed, Kind.LINK: changed, Kind.MOUNT: mounted, Kind.ENFORCED: enforced,
+    Kind.CHMOD: changed, Kind.LINK: changed, Kind.TIMES: changed, Kind.FILE_CAPS: changed, Kind.MOUNT: mounted, Kind.ENFORCED: enforced,
 }  # fmt: skip

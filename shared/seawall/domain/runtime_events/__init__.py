@@ -23,11 +23,13 @@ from seawall.domain.runtime_events.base import (
     RuntimeEvent,
 )
 from seawall.domain.runtime_events.files import (
+    FileCapabilities,
     FileChmod,
     FileEvent,
     FileLink,
     FileOpen,
     FileRename,
+    FileTimes,
     FileUnlink,
     Mount,
     SensitiveRead,
@@ -85,11 +87,13 @@ __all__ = [
     "DnsMessage",
     "DnsQuery",
     "Enforced",
+    "FileCapabilities",
     "FileChmod",
     "FileEvent",
     "FileLink",
     "FileOpen",
     "FileRename",
+    "FileTimes",
     "FileUnlink",
     "FileVerdict",
     "Flow",
@@ -122,7 +126,7 @@ AnyRuntimeEvent = (
     | SensitiveRead | Connect | Accept | Listen | UdpSend | Flow | DnsQuery | DnsAnswer | RawSocket | Ptrace
     | NamespaceChange | CredentialChange | ModuleLoad | BpfLoad | IoUring | Signal | ProcessVmWrite | ContainerStart
     | ContainerStop | Enforced | FileVerdict | ImageInUse | NodeInventory | Loss
-    | Heartbeat
+    | Heartbeat | FileTimes | FileCapabilities
 )  # fmt: skip
 """Every kind of event, as one type: what a batch holds."""
 

@@ -84,12 +84,39 @@ class FileLink(FileEvent, frozen=True, tag="file_link"):
         return self.target
 
 
+class FileTimes(RuntimeEvent, frozen=True, tag="file_times"):
+    """The modification time of a file was set to a chosen one (utimensat(2) and its kin); not told of the node's own processes."""
+
+    path: str
+    modified_s: int
+    """Seconds since 1970."""
+
+    @property
+    def subject(self) -> str:
+        """The file."""
+        return self.path
+
+
+class FileCapabilities(RuntimeEvent, frozen=True, tag="file_capabilities"):
+    """A file was given capabilities (capabilities(7), the attribute security.capability)."""
+
+    path: str
+    permitted: int
+    """The bits of `CAPABILITIES`; none: they were taken away."""
+
+    @property
+    def subject(self) -> str:
+        """The file."""
+        return self.path
+
+
 class Mount(RuntimeEvent, frozen=True, tag="mount"):
-    """mount(2), fsopen/move_mount or umount(2)."""
+    """mount(2), fsmount(2), move_mount(2) or umount(2)."""
 
     source: str
     """Device or folder."""
     target: str
+    """Empty for fsmount(2): the mount is nowhere yet, its files can be reached all the same."""
     filesystem: str = ""
     flags: int = 0
     """MS_* flags; 0x1000 is a bind mount."""

@@ -85,9 +85,9 @@ CASES: Cases = {
         [ran("modprobe -n x"), ran("modprobe x", where=HOST), ran("modprobe x", where=PLATFORM), ran("kmod list")],
     ),
     "RT-0909": (
-        [event(BpfLoad, "x", program_type="kprobe", name="p"), event(BpfLoad, "x", program_type="tracing", where=HOST)],
+        [event(BpfLoad, "x", program_type="kprobe", name="p"), event(BpfLoad, "x", program_type="tracing", where=HOST), event(BpfLoad, "x", program_type="socket_filter")],
         [
-            event(BpfLoad, "cilium-agent", program_type="sched_cls", where=HOST), event(BpfLoad, "x", program_type="socket_filter"),
+            event(BpfLoad, "cilium-agent", program_type="sched_cls", where=HOST), event(BpfLoad, "x", program_type="socket_filter", where=HOST),
             event(BpfLoad, "python -m seawall_sensor.cli run", program_type="tracing", where=HOST),
         ],
     ),

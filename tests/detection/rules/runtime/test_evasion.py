@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from seawall.domain.runtime_events import FileLink, FileOpen, FileRename, FileUnlink, Signal
+from seawall.domain.runtime_events import FileLink, FileOpen, FileRename, FileTimes, FileUnlink, Signal
 
-from tests.detection.runtime_events import BUILD, HOST, Case, Cases, event, moved, raised, ran, rows, wrote
+from tests.detection.runtime_events import BUILD, HOST, NOW_NS, Case, Cases, event, moved, raised, ran, rows, wrote
 
 
 def removed(path: str, command: str = "rm x", **more: object) -> FileUnlink:
@@ -18,6 +18,10 @@ def emptied(path: str, command: str = "sh x.sh", **more: object) -> FileOpen:
 
 def linked(path: str, target: str, command: str = "ln -s a b", **more: object) -> FileLink:
     return event(FileLink, command, path=path, target=target, symbolic=True, **more)
+
+
+def dated(path: str, command: str = "x", *, days: float = 400, **more: object) -> FileTimes:
+    return event(FileTimes, command, path=path, modified_s=int(NOW_NS / 1e9 - days * 86_400), **more)
 
 
 CASES: Cases = {
@@ -83,6 +87,17 @@ CASES: Cases = {
     "RT-0811": (
         [ran("touch -r /bin/ls /tmp/.x"), ran("touch -d 2001-01-01 /etc/evil"), ran("bash -c 'touch -t 200101010000 /usr/bin/x'")],
         [ran("touch /tmp/x"), ran("touch -r /app/a /app/b"), ran("touch -r /bin/ls /tmp/.x", where=BUILD)],
+    ),
+    "RT-0817": (
+        [
+            dated("/opt/x", "/tmp/x", drift=True), dated("/tmp/.x", """python3 -c 'import os; os.utime("/tmp/.x", (1, 1))'"""),
+            dated("/usr/bin/ls", "/app/server"), dated("/etc/passwd", "/app/server", days=-40),
+        ],
+        [
+            dated("/opt/x", "/tmp/x", drift=True, days=0.01), dated("/usr/bin/ls", "tar xf a.tar"), dated("/tmp/a/b", "/app/server"),
+            dated("/usr/lib/python3/x.py", "python3 /usr/bin/pip install x"), dated("/usr/bin/ls", where=HOST),
+            dated("/usr/bin/ls", where=BUILD), dated("/usr/bin/ls", "app", by=["dpkg -i x"]), dated("/tmp/.x", "touch -d x /tmp/.x"),
+        ],
     ),
     "RT-0812": (
         [ran("chattr +i /etc/cron.d"), ran("sh -c 'chattr -ia /etc/passwd'")],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from seawall.domain.runtime_events import FileChmod, FileUnlink, Listen
+from seawall.domain.runtime_events import FileCapabilities, FileChmod, FileUnlink, Listen
 
-from tests.detection.runtime_events import BUILD, HOST, Case, Cases, event, moved, raised, ran, read, rows, wrote
+from tests.detection.runtime_events import BUILD, HOST, Case, Cases, caps, event, moved, raised, ran, read, rows, wrote
 
 CASES: Cases = {
     "RT-0701": (
@@ -141,6 +141,24 @@ CASES: Cases = {
             ran("setcap cap_setuid+ep /x", by=["dpkg --configure -a"]),
             ran("setcap -r /usr/bin/vim"),
             ran("getcap -r /"),
+        ],
+    ),
+    "RT-0717": (
+        [
+            event(FileCapabilities, "/app/x", path="/tmp/python3", permitted=caps("setuid")),
+            event(
+                FileCapabilities,
+                "python3 -c x",
+                path="/usr/bin/vim",
+                permitted=caps("dac_override", "net_raw"),
+                where=HOST,
+            ),
+        ],
+        [
+            event(FileCapabilities, "/app/x", path="/usr/bin/node", permitted=caps("net_bind_service")),
+            event(FileCapabilities, "setcap cap_setuid+ep /x", path="/x", permitted=caps("setuid")),
+            event(FileCapabilities, "x", path="/usr/bin/ping", permitted=caps("setuid"), by=["dpkg --configure -a"]),
+            event(FileCapabilities, "/app/x", path="/x", permitted=0),
         ],
     ),
     "RT-0715": (

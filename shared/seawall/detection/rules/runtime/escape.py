@@ -419,19 +419,20 @@ _BPF_USERS = frozenset(
     needs=(KERNEL,),
     benign=(
         "Network, observability and security agents (known ones and platform namespaces are left out).",
-        "Socket filters of ordinary tools.",
+        "Socket filters and device rules of the node's own tools.",
     ),
     investigate=("Which type? kprobe, tracing and LSM programs can hide files and processes or change what is read.",),
 )
 def bpf_loaded(event: BpfLoad) -> Match | None:
-    """A program that is no known agent loads an eBPF program; tracing types from a container weigh most."""
+    """A program that is no known agent loads an eBPF program: in a container any, on the node all but socket filters and what
+    manages cgroups. Tracing types from a container weigh most."""
     if program(event.process) in _BPF_USERS or on_platform(event) or in_build(event):
         return None
     if event.container is None and any(
         "seawall_sensor" in arg or "seawall-sensor" in arg for arg in event.process.args[:3]
     ):
         return None  # the sensor itself, started through its interpreter
-    if event.program_type in ("socket_filter", "cgroup_device", "cgroup_skb"):
+    if event.container is None and event.program_type in ("socket_filter", "cgroup_device", "cgroup_skb"):
         return None
     grave = event.container is not None and event.program_type in (
         "kprobe",
@@ -650,7 +651,7 @@ def mount_in_container(event: Mount) -> Match | None:
         "binfmt_misc",
     )
     return Match(
-        f"{event.process} mounted {event.source} ({event.filesystem or 'unknown'}) at {event.target}",
+        f"{event.process} mounted {event.source} ({event.filesystem or 'unknown'}) at {event.target or 'no place yet'}",
         Severity.HIGH if disk or control else None,
         ("a disk of the node",) if disk else ("a kernel interface",) if control else (),
         key=event.filesystem or event.source,

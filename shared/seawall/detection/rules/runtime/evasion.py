@@ -7,6 +7,7 @@ import re
 from seawall.detection.declaration import detection
 from seawall.detection.processes import (
     BUILDERS,
+    INTERPRETERS,
     PACKAGE_MANAGERS,
     RUNTIMES,
     SECURITY_PROCESSES,
@@ -30,6 +31,7 @@ from seawall.domain.runtime_events import (
     FileLink,
     FileOpen,
     FileRename,
+    FileTimes,
     FileUnlink,
     ProcessExec,
     Signal,
@@ -497,6 +499,10 @@ def security_config_written(event: FileEvent) -> Match | None:
     return Match(f"{event.process} wrote {path}", severity, reasons, (file_entity(event, path),), path)
 
 
+_DRESSED = ("/bin/", "/usr/bin", "/usr/sbin", "/usr/lib", "/lib", "/sbin/", "/etc/", "/var/www")
+"""Folders where a new file stands out by its time."""
+
+
 @detection(
     id="RT-0811",
     title="File time-stamp forged",
@@ -530,17 +536,63 @@ def timestamp_forged(event: ProcessExec) -> Match | None:
     )
     if found:
         target = found.group(1)
-        if (
-            is_hidden(target.removeprefix("./"))
-            or is_temporary(target)
-            or target.startswith(("/bin/", "/usr/bin", "/usr/sbin", "/usr/lib", "/lib", "/sbin/", "/etc/", "/var/www"))
-        ):
+        if is_hidden(target.removeprefix("./")) or is_temporary(target) or target.startswith(_DRESSED):
             return Match(
                 f"{target} gets a chosen time: {text[:120]}", entities=(file_entity(event, target),), key=target
             )
     if name == "date" and process.uid == 0 and re.search(r"\s(?:-s|--set)", text) and event.container is not None:
         return Match(f"a container sets the clock: {text[:120]}", key="clock")
     return None
+
+
+_COPIERS = frozenset({
+    "touch", "tar", "bsdtar", "cp", "mv", "install", "rsync", "scp", "sftp-server", "unzip", "bsdcpio", "cpio", "7z", "7zz",
+    "git", "rclone", "restic", "borg", "unsquashfs", "ar", "dpkg-deb", "rpm2cpio", "ldconfig", "strip", "patch",
+})  # fmt: skip
+"""Programs that give a file the time that it had elsewhere; `touch` is judged by its arguments (RT-0811)."""
+_DAY_S = 86_400
+
+
+@detection(
+    id="RT-0817",
+    title="Program set a file's time back",
+    severity=Severity.LOW,
+    attack=("T1070.006",),
+    on=FileTimes,
+    response="Compare the file's change time (ctime), which cannot be set, with its modification time.",
+    action="set a file's time back",
+    catalogue=("K8S.NODE_TimestampTampering",),
+    needs=(FILES,),
+    benign=(
+        "Archive, copy and version tools, package managers and builds (left out).",
+        "Programs that unpack archives by themselves: only files in system folders count there.",
+    ),
+    investigate=("What wrote the file, and when?", "Was the program part of the image?"),
+)
+def time_set_back(event: FileTimes) -> Match | None:
+    """A program, not touch(1), gives a file a modification time more than a day away from now: a program from outside the
+    image any file, code given to a shell or interpreter hidden, temporary and system files, other programs system files."""
+    if event.container is None or in_build(event) or by_package_manager(event) or on_platform(event):
+        return None
+    process = event.process
+    name = program(process)
+    if name in _COPIERS | PACKAGE_MANAGERS | RUNTIMES or abs(event.ts_ns // 10**9 - event.modified_s) < _DAY_S:
+        return None
+    path = event.path
+    inline = name in INTERPRETERS | SHELLS and any(each in ("-c", "-e", "-r") for each in process.args[1:4])
+    if not (
+        process.drift
+        or (inline and (is_hidden(path) or is_temporary(path) or path.startswith(_DRESSED)))
+        or (name not in INTERPRETERS and path.startswith(_DRESSED))
+    ):
+        return None
+    return Match(
+        f"{process} set the time of {path} {(event.ts_ns // 10**9 - event.modified_s) // _DAY_S} days back",
+        Severity.MEDIUM if process.drift else None,
+        ("the program is not from the image",) if process.drift else (),
+        (file_entity(event, path),),
+        path,
+    )
 
 
 @detection(

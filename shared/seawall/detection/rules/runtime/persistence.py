@@ -27,6 +27,8 @@ from seawall.detection.processes import (
 from seawall.detection.rules.runtime import EXECS, FILES, PEERS, READS
 from seawall.domain.alerts import Match
 from seawall.domain.runtime_events import (
+    CAPABILITIES,
+    FileCapabilities,
     FileChmod,
     FileEvent,
     FileLink,
@@ -698,3 +700,51 @@ def file_capabilities(event: ProcessExec) -> Match | None:
         return None
     path = process.args[-1]
     return Match(f"{path} gets {given[0]}", entities=(file_entity(event, path),), key=path)
+
+
+_STRONG_CAPABILITIES = frozenset({
+    "setuid", "setgid", "sys_admin", "sys_ptrace", "sys_module", "sys_rawio", "dac_override", "dac_read_search", "chown",
+    "fowner", "setfcap", "bpf", "perfmon",
+})  # fmt: skip
+
+
+@detection(
+    id="RT-0717",
+    title="Program gave capabilities to a file",
+    severity=Severity.MEDIUM,
+    attack=("T1548.001",),
+    on=FileCapabilities,
+    response="Take them away (`setcap -r FILE`), find out whether the file was run.",
+    action="gave capabilities to a file",
+    catalogue=("X_SetuidChange",),
+    needs=(FILES,),
+    confidence="high",
+    benign=("setcap (RT-0716 judges it), package managers, archive tools, runtimes and image builds (left out).",),
+    investigate=("Is the file an interpreter or a copy of a shell: then anyone who runs it has them.",),
+)
+def capabilities_written(event: FileCapabilities) -> Match | None:
+    """A program writes the attribute security.capability with rights as good as root's, without setcap(8)."""
+    if in_build(event) or by_package_manager(event):
+        return None
+    name = program(event.process)
+    if name in PACKAGE_MANAGERS | RUNTIMES | {
+        "setcap",
+        "tar",
+        "bsdtar",
+        "rsync",
+        "cp",
+        "umoci",
+        "skopeo",
+        "unsquashfs",
+    }:
+        return None
+    given = [
+        each for bit, each in enumerate(CAPABILITIES) if event.permitted >> bit & 1 and each in _STRONG_CAPABILITIES
+    ]
+    if not given:
+        return None
+    return Match(
+        f"{event.process} gave {event.path} {', '.join(given[:4])}",
+        entities=(file_entity(event, event.path),),
+        key=event.path,
+    )
