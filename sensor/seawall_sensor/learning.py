@@ -39,6 +39,10 @@ def container_baselines() -> tuple[Detection, ...]:
 class Rules(Protocol):
     """What judges by rules: `seawall.detection.engine.Engine`."""
 
+    @property
+    def heard(self) -> int:
+        """See `Engine.heard`."""
+
     def process(self, event: Any) -> Sequence[Alert]:
         """Return the alerts of one event."""
 
@@ -64,6 +68,11 @@ class Learning:
         """Workloads that are learnt, and that are still being learnt; a second old at most. For other threads."""
         if self._file is not None:
             self.habits.restore(_read(self._file, settings))
+
+    @property
+    def heard(self) -> int:
+        """See `Engine.heard`: of an equal start within seconds baselines learn nothing more."""
+        return self._rules.heard
 
     def process(self, event: Any) -> Sequence[Alert]:
         """Return the alerts of one event; the rules' do not depend on what was learnt."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import os
 import time
 
 from seawall_sensor.host import read_text
@@ -56,6 +57,13 @@ class Limits:
         fields = read_text("/proc/self/statm").split()
         # Pages of the rings are shared with the kernel and counted twice, because they are mapped twice.
         return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if len(fields) > 2 else 0
+
+
+def give_way() -> None:
+    """Let this thread, and those that it starts, never take the processor from a program that runs: the rings have room for
+    the moment. Its share of a busy processor stays what it was (SCHED_BATCH, sched(7)); no privilege is needed."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _give_back() -> None:

@@ -150,6 +150,32 @@ class ProcessCache:
         self._put(entry)
         return entry
 
+    def stand_above(self, entry: Entry) -> bool:
+        """Whether the ancestors of a process are still who they were when they were asked for."""
+        known = self._entries.get
+        for above in entry.above or ():
+            now = known(above.pid)
+            if now is None or now.short is not above:
+                return False
+        return True
+
+    def started_again(self, first: Entry, pid: int, start_ns: int, ns_pid: int, previous: str) -> bool:
+        """Take in an exec that is equal to that of `first`, which ran `previous` before; False when this one did not."""
+        before, execs = self._entries.get(pid), 0
+        if before is not None and before.start_ns == start_ns:
+            if before.exe != previous:
+                return False
+            execs = before.execs + 1
+        self._put(
+            Entry(
+                pid, start_ns, first.ppid, first.exe, first.args, first.args_truncated, first.cwd, first.uid, first.tty,
+                first.session, first.loginuid, ns_pid, first.origin, first.drift, first.deleted, first.inode, first.device,
+                first.size_bytes, first.mode, first.mtime_ns, first.ctime_ns, first.cgroup, first.mnt_ns, execs,
+                entered=first.entered, script=first.script, above=first.above,
+            )
+        )  # fmt: skip
+        return True
+
     def ended(self, pid: int) -> None:
         """Keep an ended process for a while: its last events and its children's may still come."""
         entry = self._entries.get(pid)

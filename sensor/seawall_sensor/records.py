@@ -85,8 +85,11 @@ DNS = struct.Struct("<16s2H6H")
 EXEC_BYTES = HEAD.size + EXEC.size + 8 * ANCESTOR.size
 
 SHORT, WORD, LONG = struct.Struct("<H").unpack_from, struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
-CGROUP_AT, PID_AT, COMM_AT, KIND_AT, NAMESPACE_AT = 16, 32, 64, 86, 88
+START_AT, CGROUP_AT, PID_AT, PPID_AT, COMM_AT, CPU_AT, KIND_AT, NAMESPACE_AT = 8, 16, 32, 40, 64, 84, 86, 88
 """Places in `struct head`, for a look before the whole of it is read."""
+
+NS_PID_AT = HEAD.size + 56
+"""Place in `struct exec_record`."""
 
 TAIL_AT = KIND_AT
 """From here on a record is the same whenever what happened is the same, whoever did it and when."""

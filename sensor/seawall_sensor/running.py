@@ -23,7 +23,7 @@ from seawall_sensor.check import kinds_of
 from seawall_sensor.host import Host
 from seawall_sensor.inventory import Inventory, root_identity
 from seawall_sensor.learning import Learning
-from seawall_sensor.limits import Limits
+from seawall_sensor.limits import Limits, give_way
 from seawall_sensor.loader import Options
 from seawall_sensor.output import Alerting, Both, JsonLines, Sink
 from seawall_sensor.pods import PodDirectory, PodSource
@@ -78,6 +78,8 @@ def watch(plan: Plan) -> None:
     """
     if plan.receiving is not None:
         plan.receiving.check()
+    if plan.policy is None:  # what is stopped after it was seen is stopped as soon as can be
+        give_way()
     rules = [rule for rule in collect("seawall.detection.rules.runtime", Detection) if rule.enabled]
     learning = _learning(plan, rules)
     wanted = [*rules, *(learning.habits.rules if learning is not None else ())]
@@ -106,6 +108,7 @@ def watch(plan: Plan) -> None:
         limits=plan.limits,
         enforcer=enforcer,
         unwanted=_unwanted(plan, rules),
+        repeats=_everything(plan),
         facts=lambda: {"rules": identity, **figures.facts(delivery), **(learning.facts() if learning else {})},
         on_second=learning.save if learning is not None else lambda: None,
         **more,
@@ -149,12 +152,15 @@ def _learning(plan: Plan, rules: list[Detection]) -> Learning | None:
     return Learning(Engine(rules), HabitSettings(hours=plan.learn_hours), plan.learnt_in)
 
 
+def _everything(plan: Plan) -> bool:
+    """Whether somebody prints or delivers all events."""
+    printed = plan.lines and "event" in (plan.only or ("event",))
+    return printed or (plan.receiving is not None and plan.deliver_all)
+
+
 def _unwanted(plan: Plan, rules: list[Detection]) -> frozenset[Kind]:
-    """Kinds of which no event is wanted: nobody prints or delivers all, and no analytic looks at them."""
-    everything = (plan.lines and "event" in (plan.only or ("event",))) or (
-        plan.receiving is not None and plan.deliver_all
-    )
-    if everything or any(issubclass(ProcessExit, rule.on) for rule in rules):
+    """Kinds of which no event is wanted: nobody takes all, and no analytic looks at them."""
+    if _everything(plan) or any(issubclass(ProcessExit, rule.on) for rule in rules):
         return frozenset()
     return frozenset({Kind.EXIT})
 

@@ -27,8 +27,9 @@ from seawall_sensor.listening import listeners
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.output import Sink
 from seawall_sensor.processes import Entry, ProcessCache
-from seawall_sensor.records import KINDS, TAIL_AT, Kind
+from seawall_sensor.records import KIND_AT, KINDS, TAIL_AT, Kind
 from seawall_sensor.ring import RingBuffer
+from seawall_sensor.starts import QuietStarts
 
 if TYPE_CHECKING:
     from seawall_sensor.enforcement import Enforcer
@@ -57,10 +58,15 @@ _STAMP = struct.Struct("<Q").unpack_from
 _SETTLE_NS = 2_000_000
 """How long a record may take from its time stamp until it can be read."""
 _BY_TIME = itemgetter(0)
+_EXEC = int(Kind.EXEC)
 
 
 class Judge(Protocol):
     """What runs the analytics: `seawall.detection.engine.Engine`."""
+
+    @property
+    def heard(self) -> int:
+        """See `Engine.heard`."""
 
     def process(self, event: Any) -> Any:
         """Return the alerts of one event."""
@@ -105,9 +111,10 @@ class Sensor:
         facts: Callable[[], dict[str, Any]] = dict,
         on_second: Callable[[], None] = lambda: None,
         unwanted: frozenset[Kind] = frozenset(),
+        repeats: bool = True,
         on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
     ) -> None:
-        """`later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
+        """`repeats`: whether process starts make events that are equal to one before that said nothing. `later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
         that others know; `on_second` is called once a second."""
         self.host, self.options, self.sink, self.judge = host, options, sink, judge
         self.status = Status()
@@ -130,6 +137,7 @@ class Sensor:
         self.limits = limits or Limits()
         self.version, self._on_exec, self._later, self._facts = version, on_exec, later, facts
         self._on_second = on_second
+        self._quiet_starts = None if repeats else QuietStarts(self.processes)
         self._stopping = False
         self._reported: dict[tuple[str, int], int] = {}
         self._reported_ns = time.time_ns()
@@ -261,13 +269,27 @@ class Sensor:
         return read
 
     def _handle(self, data: bytes) -> None:
+        quiet = self._quiet_starts if data[KIND_AT] == _EXEC else None
+        if quiet is not None and quiet.again(data):
+            self.status.events += 1
+            return
         found = self.decoder.decode(data)
+        before, waits = self._heard(), False
         enforced = len(found) > 1 and any(type(event) is Enforced for event in found)
         for event in found:
             if isinstance(event, ProcessExec):
                 self._on_exec(event)
-            if not self._late.hold(event, enforced):
+            if self._late.hold(event, enforced):
+                waits = True
+            else:
                 self._pass(event, enforced)
+        if quiet is not None and len(found) == 1 and not waits and self._heard() == before:
+            (event,) = found
+            if type(event) is ProcessExec and (self.enforcer is None or event.container is None):
+                quiet.learn(data, event)
+
+    def _heard(self) -> int:
+        return self.judge.heard + self.status.alerts if self.judge is not None else 0
 
     def _pass(self, event: RuntimeEvent, enforced: bool) -> None:
         self._emit(event)

@@ -18,15 +18,12 @@ def test_layout(programs, machine):
     for name in ("process", "syscalls", "cgroups"):
         found |= structures(section(objects_folder() / f"{name}.{machine}.bpf.o", ".BTF"))
     assert found["head"][0] == HEAD
-    places = {"cgroup": 16, "pid": 32, "comm": 64, "kind": 86, "mnt_ns": 88}
+    places = {
+        "start_ns": records.START_AT, "cgroup": records.CGROUP_AT, "pid": records.PID_AT, "ppid": records.PPID_AT,
+        "comm": records.COMM_AT, "cpu": records.CPU_AT, "kind": records.KIND_AT, "mnt_ns": records.NAMESPACE_AT,
+    }  # fmt: skip
     assert {name: found["head"][1][name] for name in places} == places
-    assert tuple(places.values()) == (
-        records.CGROUP_AT,
-        records.PID_AT,
-        records.COMM_AT,
-        records.KIND_AT,
-        records.NAMESPACE_AT,
-    )
+    assert found["exec_record"][1]["ns_pid"] == records.NS_PID_AT
     assert found["exec_record"][0] == records.EXEC_BYTES
     assert found["exec_record"][1]["ancestors"] == HEAD + records.EXEC.size
     # The other records are local to functions and have no BTF: the compiler holds them to these sizes (seawall.h).

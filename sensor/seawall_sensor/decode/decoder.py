@@ -131,7 +131,7 @@ class Decoder:
         """Learn of containers that a batch announces before its events are decoded: a container that lives for a moment
         is described by its runtime for a moment."""
         for data in batch:
-            kind = SHORT(data, KIND_AT)[0]
+            kind = data[KIND_AT]
             try:
                 if kind == _CGROUP:
                     cgroups.made(self.enricher, data)

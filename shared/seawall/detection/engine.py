@@ -44,10 +44,12 @@ _WITHOUT_BODIES = {
 
 @dataclass(slots=True)
 class EngineStats:
-    """What happened, for metrics. `errors` counts predicates that failed on odd data, by analytic."""
+    """What happened, for metrics. `kept`: events that a window took in. `errors` counts predicates that failed on odd data, by
+    analytic."""
 
     events: int = 0
     matches: int = 0
+    kept: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
 
@@ -189,6 +191,12 @@ class Engine:
         return self._windows.reached(
             rule.id, _value(event, rule.by), observation, span_s=rule.window.total_seconds(), threshold=rule.threshold
         )
+
+    @property
+    def heard(self) -> int:
+        """A number that grows with every event that matched something or that a window keeps: if it did not, the event said
+        nothing, and one that is equal in all but its time would say nothing either."""
+        return self.stats.matches + self.stats.kept
 
     def process(self, event: Any) -> Sequence[Alert]:
         """Return what one event adds: one alert per match, not yet folded."""
@@ -345,10 +353,12 @@ class Engine:
             match = rule.check(event)
             if match is None:
                 return []
+            self.stats.kept += 1
             return [self._alert(rule, counted, found) for counted, found in self._counted(rule, event, match)]
         if rule.concerns is not None and not rule.concerns(event):
             return []
         found = []
+        self.stats.kept += 1
         time = _time(event) or self._default_time
         observation = Observation(time.timestamp(), str(event.id), None, event)
         key = _value(event, rule.by)
