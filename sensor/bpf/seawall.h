@@ -644,12 +644,28 @@ static __always_inline void fill_head(struct head *h, struct task_struct *task, 
 	read_comm(h->comm, task);
 }
 
+/*
+ * What user space has to see at once: a new container waits for its policy, and what is executed and not from the image is read
+ * while it is still there. The others are read when there are enough of them.
+ */
+static __always_inline bool urgent(const struct scratch *s)
+{
+	switch (s->head.kind) {
+	case KIND_CGROUP:
+		return true;
+	case KIND_EXEC:
+		return s->exec.origin >= ORIGIN_UPPER && s->exec.origin <= ORIGIN_BIND;
+	case KIND_READ:
+		return s->file.flags & OPEN_SCRIPT;
+	}
+	return false;
+}
+
 /* Send the first `size` bytes, texts included, and give the scratch back. */
 static __always_inline void send(struct scratch *s, void *ring, u64 size)
 {
 	u32 kind = s->head.kind & (KINDS - 1);
-	/* A new container waits for its policy; the others are read when there are enough of them. */
-	u64 flags = kind == KIND_CGROUP ? BPF_RB_FORCE_WAKEUP : wakeup_flags(ring);
+	u64 flags = urgent(s) ? BPF_RB_FORCE_WAKEUP : wakeup_flags(ring);
 
 	s->head.size = size;
 	opaque(size);

@@ -77,6 +77,8 @@ class Container:
     path: str = ""
     first_pid: int = 0
     mounts: tuple[Mount, ...] = ()
+    rootfs: str = ""
+    """Where its root lies on the node, as long as the runtime keeps it mounted there."""
     complete: bool = False
     announced: bool = False
     sandbox: bool = False
@@ -118,6 +120,14 @@ class ContainerIndex:
         """Return the containers that run; safe in any thread."""
         found = {each.context.id: each for each in list(self._by_cgroup.values()) if each is not None and not each.gone}
         return list(found.values())
+
+    def folders(self, identity: str) -> tuple[str, ...]:
+        """Return what shows a container's files when its processes are gone: the runtime's mount, the upper layer."""
+        container = self.by_id.get(identity)
+        if container is None or not container.rootfs.startswith("/"):
+            return ()
+        mount = self._root + container.rootfs
+        return (mount, f"{mount.removesuffix('/merged')}/diff") if mount.endswith("/merged") else (mount,)
 
     def scan(self) -> None:
         """Learn the cgroups that are there."""
@@ -317,6 +327,7 @@ class ContainerIndex:
                     ):
                         spec = _json(f"{state}/overlay-containers/{identity}/userdata/config.json", {})
                         if spec:
+                            container.rootfs = str((spec.get("root") or {}).get("path", ""))
                             known |= {key: value for key, value in self._from_spec(spec, container).items() if value}
                             break
                     return known
@@ -342,6 +353,9 @@ class ContainerIndex:
         ):
             spec = _json(f"{folder}/config.json", {})
             if spec:
+                container.rootfs = os.path.join(
+                    folder.removeprefix(self._root), str((spec.get("root") or {}).get("path", ""))
+                )
                 known = self._from_spec(spec, container)
                 if folder.split("/")[-2] == "moby":
                     known |= {key: value for key, value in self._docker(identity, container).items() if value}

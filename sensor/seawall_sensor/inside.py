@@ -19,16 +19,44 @@ _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Root:
-    """The root folder of one process's mount namespace, held open. Use as a context manager."""
+def standard_input(pid: int, proc: str = "/proc") -> BinaryIO:
+    """Open the regular file that is a process's standard input.
 
-    def __init__(self, pid: int | str, proc: str = "/proc") -> None:
+    Raises:
+        OSError: the process is gone, or it is something else.
+    """
+    return _reading(os.open(f"{proc}/{pid}/fd/0", os.O_PATH | os.O_CLOEXEC))
+
+
+def _reading(handle: int) -> BinaryIO:
+    """Turn an O_PATH handle of a regular file into one for reading."""
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("not a regular file")
+        return os.fdopen(os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC), "rb")
+    finally:
+        os.close(handle)
+
+
+class Root:
+    """The root folder of a container, held open. Use as a context manager."""
+
+    def __init__(self, folder: str) -> None:
         """Open it.
+
+        Raises:
+            OSError: it is gone, or we may not.
+        """
+        self._fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    @classmethod
+    def of(cls, pid: int | str, proc: str = "/proc") -> Root:
+        """Open the root folder of one process's mount namespace.
 
         Raises:
             OSError: the process is gone, or we may not.
         """
-        self._fd = os.open(f"{proc}/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return cls(f"{proc}/{pid}/root")
 
     def __enter__(self) -> Root:
         return self
@@ -47,13 +75,7 @@ class Root:
         Raises:
             OSError: there is none, or it is something else.
         """
-        handle = self._resolve(path, os.O_PATH)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise OSError(f"{path} is not a regular file")
-            return os.fdopen(os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC), "rb")
-        finally:
-            os.close(handle)
+        return _reading(self._resolve(path, os.O_PATH))
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a file's content; empty when it can not be read or has more than `limit` bytes."""

@@ -179,7 +179,7 @@ class Inventory:
     def _root_of(self, container: Container) -> tuple[int, Root] | None:
         for pid in self._pids(container)[:8]:
             try:
-                root = Root(pid, self._host.proc)
+                root = Root.of(pid, self._host.proc)
             except OSError:
                 continue
             if self._own_root is None or root.identity() != self._own_root:

@@ -17,7 +17,7 @@ from seawall_sensor.records import ANCESTOR, EXE_ARGS_CUT, EXE_DELETED, ORIGINS,
 
 MAX_ARGUMENTS, MAX_ARGUMENT_CHARACTERS = 128, 8192
 MAX_ANCESTORS = 16
-_MONITORS = ("conmon", "containerd-shim", "crio-conmon")
+MONITORS = ("conmon", "containerd-shim", "crio-conmon")
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
 """PROC_USER_INIT_INO (linux/proc_ns.h)."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -202,7 +202,7 @@ class ProcessCache:
                 if (
                     entry.mnt_ns
                     and entry.mnt_ns != self.own_mnt_ns
-                    and above.exe.rpartition("/")[2].startswith(_MONITORS)
+                    and above.exe.rpartition("/")[2].startswith(MONITORS)
                 ):
                     break
                 pid = above.ppid

@@ -128,6 +128,8 @@ def watch(plan: Plan) -> None:
         if pods is not None:
             pods.start()
             sensor.containers.pods = pods.directory
+        if scanner is not None:
+            scanner.roots = sensor.containers.folders
         sensor.start()
         if inventory is not None:
             inventory.start(sensor.containers.running)

@@ -1,8 +1,9 @@
 """Content checks of executables: SHA-256 against lists, and YARA rules (`yara-x`, loaded when the first file is scanned).
 
-`BackgroundScanner.take` fits the sensor's `on_exec`: it opens the file at once, while the process is there, and reads it in
-a thread; verdicts on listed or matching files come out of `results`. Each file (device, inode, size, times) is read once.
-Only files that are not from the image, or of unknown origin, are read.
+`BackgroundScanner.take` fits the sensor's `on_exec`: it opens the program, or the script that an interpreter runs, at once,
+while the process or at least its container is there, and reads it in a thread; verdicts on listed or matching files come out
+of `results`. Each file (device, inode, size, times) is read once. Only files that are not from the image, or of unknown
+origin, are read.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import queue
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from seawall.detection.indicators import Indicators, indicators
 from seawall.domain.errors import MissingExtra
-from seawall.domain.runtime_events import NO_PROCESS, FileVerdict, Loss, ProcessExec, RuntimeEvent
+from seawall.domain.runtime_events import NO_PROCESS, FileVerdict, Loss, ProcessExec, RuntimeEvent, ScriptRun
 
-from seawall_sensor.inside import Root
+from seawall_sensor.inside import Root, standard_input
+from seawall_sensor.processes import MONITORS
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ rule Packed_Program {
 """
 """Our own rules. The marker is the public harmless antivirus test string, and one of ours."""
 
+
+Executed = ProcessExec | ScriptRun
 
 Finding = tuple[str, tuple[str, ...], str, str]
 """SHA-256, names of what matched, highest severity, why it was not checked whole."""
@@ -119,12 +125,14 @@ class FileScanner:
 
 
 class BackgroundScanner:
-    """Takes execs, gives verdicts. `take` and `results` belong to one thread, the reading of files to another."""
+    """Takes what is executed, gives verdicts. `take` and `results` belong to one thread, the reading of files to another."""
 
     def __init__(self, scanner: FileScanner | None = None, *, proc: Path = Path("/proc")) -> None:
         self._scanner, self._proc = scanner or FileScanner(), proc
+        self.roots: Callable[[str], Sequence[str]] = lambda _container: ()
+        """Of a container's id: what shows its files when its processes are gone (`ContainerIndex.folders`)."""
         self._known: OrderedDict[tuple[int, ...], Finding] = OrderedDict()
-        self._waiting: dict[tuple[int, ...], list[ProcessExec]] = {}
+        self._waiting: dict[tuple[int, ...], list[Executed]] = {}
         self._files: queue.SimpleQueue[tuple[tuple[int, ...], BinaryIO] | None] = queue.SimpleQueue()
         self._found: queue.SimpleQueue[tuple[tuple[int, ...], Finding]] = queue.SimpleQueue()
         self._results: list[RuntimeEvent] = []
@@ -133,54 +141,85 @@ class BackgroundScanner:
         """Read so far."""
         self._thread: threading.Thread | None = None
 
-    def take(self, event: ProcessExec) -> None:
-        """See to the program that was executed. Never blocks on its content."""
-        process = event.process
-        if process.origin in ("image", "host") and not process.drift:
-            return
-        identity: tuple[int, ...] = (
-            process.exe_device, process.exe_inode, process.exe_size_bytes, process.exe_mtime_ns, process.exe_ctime_ns,
-        )  # fmt: skip
-        if not process.exe_inode:
-            identity = (process.pid, process.start_ns)
+    def take(self, event: Executed) -> None:
+        """See to the file that was executed. Never blocks on its content."""
+        process, file = event.process, None
+        if isinstance(event, ScriptRun):
+            file = self._script(event)
+            if file is None:
+                self._skipped += 1
+                return
+            found = os.fstat(file.fileno())
+            identity: tuple[int, ...] = (
+                found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns,
+            )  # fmt: skip
+        else:
+            if process.origin in ("image", "host") and not process.drift:
+                return
+            identity = (
+                process.exe_device, process.exe_inode, process.exe_size_bytes, process.exe_mtime_ns, process.exe_ctime_ns,
+            )  # fmt: skip
+            if not process.exe_inode:
+                identity = (process.pid, process.start_ns)
         if identity in self._known:
             self._known.move_to_end(identity)
             self._judge(event, self._known[identity])
         elif identity in self._waiting:
             self._waiting[identity].append(event)
-        elif len(self._waiting) >= MAX_WAITING:
-            self._skipped += 1
+        elif len(self._waiting) >= MAX_WAITING or (file := file or self._program(event)) is None:
+            self._skipped += 1  # too many wait, or the process and its container have ended and nothing is left to read
         else:
-            self._open(event, identity)
-
-    def _open(self, event: ProcessExec, identity: tuple[int, ...]) -> None:
-        file = self._file_of(event)
-        if file is None:
-            self._skipped += 1  # the process and its container have ended; nothing is left to read
+            self._read_later(event, identity, file)
             return
+        if file is not None:
+            file.close()
+
+    def _read_later(self, event: Executed, identity: tuple[int, ...], file: BinaryIO) -> None:
         self._waiting[identity] = [event]
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="scan", daemon=True)
             self._thread.start()
         self._files.put((identity, file))
 
-    def _file_of(self, event: ProcessExec) -> BinaryIO | None:
-        """Open the program: of the process (deleted and memory files too), else by its path in the process above."""
+    def _program(self, event: Executed) -> BinaryIO | None:
+        """Open the program: of the process (deleted and memory files too), else by its path."""
         process = event.process
         try:
             return (self._proc / str(process.pid) / "exe").open("rb")
         except OSError:
             pass
-        for above in process.ancestors[:4]:
-            try:
-                with Root(above.pid, str(self._proc)) as root:
-                    file = root.open(process.exe)
-            except (OSError, ValueError):
-                continue
-            if os.fstat(file.fileno()).st_ino == process.exe_inode:
+        for file in self._by_path(event, process.exe):
+            found = os.fstat(file.fileno())
+            # The upper layer's own file has another number than the overlay's.
+            if found.st_ino == process.exe_inode or (
+                found.st_size == process.exe_size_bytes and found.st_mtime_ns == process.exe_mtime_ns
+            ):
                 return file
             file.close()
         return None
+
+    def _script(self, event: ScriptRun) -> BinaryIO | None:
+        if event.path == "-":
+            try:
+                return standard_input(event.process.pid, str(self._proc))
+            except OSError:
+                return None
+        return next(self._by_path(event, event.path), None)
+
+    def _by_path(self, event: Executed, path: str) -> Iterator[BinaryIO]:
+        """Yield what lies at a path of the container: seen by the process, by those above it, from the node."""
+        # Above a container's monitor stands the node, with other files of the same names.
+        above = takewhile(lambda each: not each.name.startswith(MONITORS), event.process.ancestors[:4])
+        folders = [f"{self._proc}/{pid}/root" for pid in (event.process.pid, *(each.pid for each in above))]
+        if event.container is not None:
+            folders += self.roots(event.container.id)
+        for folder in folders:
+            try:
+                with Root(folder) as root:
+                    file = root.open(path)
+            except (OSError, ValueError):
+                continue
+            yield file
 
     def _work(self) -> None:
         while (taken := self._files.get()) is not None:
@@ -212,15 +251,18 @@ class BackgroundScanner:
         found, self._results = self._results, []
         return found
 
-    def _judge(self, event: ProcessExec, finding: Finding) -> None:
+    def _judge(self, event: Executed, finding: Finding) -> None:
         sha256, signatures, severity, skipped = finding
         if not signatures and not skipped:
             return
         process = event.process
+        path, size_bytes = process.exe, process.exe_size_bytes
+        if isinstance(event, ScriptRun):
+            path, size_bytes = event.path, 0
         self._results.append(
             FileVerdict(
                 ts_ns=event.ts_ns, process=process, container=event.container, node=event.node, cluster=event.cluster,
-                boot=event.boot, path=process.exe, sha256=sha256, size_bytes=process.exe_size_bytes, signatures=signatures,
+                boot=event.boot, path=path, sha256=sha256, size_bytes=size_bytes, signatures=signatures,
                 severity=severity, skipped=skipped,
             )
         )  # fmt: skip

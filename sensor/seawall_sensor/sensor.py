@@ -106,7 +106,7 @@ class Sensor:
         root: str = "/",
         limits: Limits | None = None,
         enforcer: Enforcer | None = None,
-        on_exec: Callable[[ProcessExec], None] = lambda _event: None,
+        on_exec: Callable[[ProcessExec | ScriptRun], None] = lambda _event: None,
         later: Callable[[], Sequence[RuntimeEvent]] = tuple,
         facts: Callable[[], dict[str, Any]] = dict,
         on_second: Callable[[], None] = lambda: None,
@@ -200,10 +200,12 @@ class Sensor:
         for ring in self._rings:
             poll.register(ring.fd, select.EPOLLIN | select.EPOLLET)
         beat = second = time.monotonic()
+        urgent = False
         while not self._stopping:
             if all(ring.waiting() < _BACKLOG for ring in self._rings):
                 self.sink.flush()
-                poll.poll(ASK_S if self._late else _POLL_S)
+                # What we were woken for is too young to be handled at once.
+                urgent = bool(poll.poll(_SETTLE_NS / 1e9 if urgent else ASK_S if self._late else _POLL_S))
             self._read_once()
             now = time.monotonic()
             if now - second >= 1.0:
@@ -277,7 +279,7 @@ class Sensor:
         before, waits = self._heard(), False
         enforced = len(found) > 1 and any(type(event) is Enforced for event in found)
         for event in found:
-            if isinstance(event, ProcessExec):
+            if isinstance(event, ProcessExec | ScriptRun):
                 self._on_exec(event)
             if self._late.hold(event, enforced):
                 waits = True

@@ -19,6 +19,8 @@ METADATA = "ip link set lo up; ip addr add 169.254.169.254/32 dev lo; nc -w 1 16
         pytest.param("RT-0105", "echo id > /x; sh < /x", "standard input", (), id="drifted script from standard input"),
         pytest.param("RT-0105", "echo id > /x; . /x", "/x", (), id="drifted script sourced"),
         pytest.param("RT-0105", "echo id > /x; ln -s /x /y; cd /tmp; sh ../y", "/x", (), id="drifted script by links"),
+        pytest.param("RT-0111", "printf '#!/bin/sh\\n# SEAWALL-MALWARE-TEST-FILE-%s\\n' 9f2c7e11 > /x; chmod +x /x; /x", "/x is Seawall_Test_Marker", (), id="malware script of a container that ends at once"),
+        pytest.param("RT-0111", "(cat /bin/busybox; printf 'SEAWALL-MALWARE-TEST-FILE-%s' 9f2c7e11) > /x; chmod +x /x; /x true", "/x is Seawall_Test_Marker", (), id="malware program of a container that ends at once"),
         pytest.param("RT-0205", "modprobe msr allow_writes=on", "msr", (), id="applet of the shell"),
         pytest.param("RT-0805", "truncate -s 0 /var/log/auth.log", "/var/log/auth.log", (), id="log emptied by descriptor"),
         pytest.param("RT-0914", "mkdir /m; mount /dev/vda /m", "/dev/vda", ("--privileged",), id="disk mounted"),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from seawall.detection.indicators import Indicators
-from seawall.domain.runtime_events import Loss
+from seawall.domain.runtime_events import Loss, ScriptRun
 from seawall_sensor.inside import Root
 from seawall_sensor.scan import MAX_WAITING, BackgroundScanner, FileScanner
 
-from tests.detection.runtime_events import raised, ran
+from tests.detection.runtime_events import event, raised, ran
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + b"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 ELF = b"\x7fELF" + bytes(60)
@@ -83,6 +83,21 @@ def test_a_drifted_program_gives_a_verdict_that_raises_an_alert(tmp_path):
     scanner.close()
 
 
+def test_a_script_is_read_where_its_container_lies_when_its_processes_are_gone(tmp_path):
+    layer = tmp_path / "storage/c/diff/tmp"
+    layer.mkdir(parents=True)
+    (layer / "a.sh").write_bytes(EICAR + b" and more")
+    scanner = BackgroundScanner(proc=tmp_path)
+    scanner.roots = lambda _container: (f"{tmp_path}/storage/c/merged", f"{tmp_path}/storage/c/diff")
+    (verdict,) = verdicts_of(scanner, event(ScriptRun, "sh /tmp/a.sh", path="/tmp/a.sh", origin="upper"))
+    assert (verdict.path, verdict.signatures) == ("/tmp/a.sh", ("Seawall_Test_Marker",))
+    (loss,) = verdicts_of(scanner, event(ScriptRun, "sh /tmp/b.sh", path="/tmp/b.sh", origin="upper"))
+    assert (loss.stage, loss.lost) == ("scan", 1)
+    (loss,) = verdicts_of(scanner, event(ScriptRun, "sh", path="-", origin="upper", pid=2**22 + 1))
+    assert loss.lost == 1
+    scanner.close()
+
+
 def test_files_that_nobody_has_time_for_are_counted(tmp_path):
     (tmp_path / "4000").mkdir()
     (tmp_path / "4000/exe").write_bytes(ELF)
@@ -113,7 +128,7 @@ def test_a_container_s_links_lead_nowhere_outside(tmp_path):
     (inside / "absolute").symlink_to("/etc/own")
     (inside / "above").symlink_to("../../../../../../etc/passwd")
     os.mkfifo(inside / "pipe")
-    with Root(1, str(tmp_path)) as root:
+    with Root.of(1, str(tmp_path)) as root:
         assert root.read("/absolute", 100) == b"own"
         assert root.read("/above", 100_000) == b""
         assert root.read("/pipe", 100) == b""
