@@ -111,6 +111,10 @@ CASES: Cases = {
         [removed("/var/log/pods/a/b/0.log"), emptied("/var/log/containers/x.log", where=HOST)],
         [removed("/var/log/pods/a/b/0.log", "kubelet", where=HOST), wrote("/var/log/pods/a/b/0.log"), removed("/var/log/x/0.log")],
     ),
+    "RT-0818": (
+        [ran("'[kworker/u4:2]'", exe="/bin/sleep"), ran("kswapd0", exe="/tmp/x"), ran("kworker/0:1", exe="memfd:x", where=HOST)],
+        [ran("'[' -f x ']'", exe="/usr/bin/["), ran("-bash"), ran("irqbalance"), ran("migration", exe="/app/migration"), ran("watchdog")],
+    ),
     "RT-0815": (
         [ran("docker build -t x .", where=HOST), ran("buildah bud .")],
         [ran("docker ps", where=HOST), ran("buildah images")],

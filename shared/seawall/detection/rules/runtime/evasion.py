@@ -787,3 +787,31 @@ def sensitive_link(event: FileLink) -> Match | None:
         entities=(file_entity(event, event.target),),
         key=event.target,
     )
+
+
+_KERNEL_THREAD = re.compile(
+    r"^(?:\[.+\]|(?:kworker|ksoftirqd|kthreadd|kswapd|kdevtmpfs|khugepaged|kauditd|kblockd|kcompactd|watchdogd|migration|rcu_\w+|scsi_eh_\d+"
+    r"|jbd2|cpuhp|idle_inject|irq|mm_percpu_wq)(?:[/\d:]\S*)?)$"
+)
+
+
+@detection(
+    id="RT-0818",
+    title="Program disguised as a kernel thread",
+    severity=Severity.HIGH,
+    attack=("T1036.005",),
+    on=ProcessExec,
+    response="Stop the pod, keep the file: no honest program calls itself that.",
+    action="disguised a program as a kernel thread",
+    needs=(EXECS,),
+    confidence="high",
+    benign=("None known: kernel threads are not started by a program.",),
+    investigate=("What does the file do, and what does it connect to?",),
+)
+def kernel_thread_name(event: ProcessExec) -> Match | None:
+    """A program starts whose first argument is the name that `ps` shows of a kernel thread: `[kworker/0:1]`, `kswapd0`."""
+    process = event.process
+    first = process.args[0] if process.args else ""
+    if not _KERNEL_THREAD.match(first) or process.name == first:
+        return None
+    return Match(f"{process.exe} calls itself {first}", entities=(file_entity(event, process.exe),), key=process.exe)
