@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         if headers.get("Connection") == "close":
             self.close_connection = True
 
+    do_CONNECT = do_GET
+
 
 @pytest.fixture
 def server():
@@ -55,7 +57,9 @@ def server():
     def client(answers, credential=None, **settings):
         made.state["answers"] = answers
         http = HttpRegistry(
-            lambda _h: credential, {host: HostSettings(plain_http=True, **settings)}, sleep=made.state["waits"].append
+            lambda _h: credential,
+            {host: HostSettings(**{"plain_http": True} | settings)},
+            sleep=made.state["waits"].append,
         )
         clients.append(http)
         return http, ImageReference(host, "shop/api", "1"), made.state
@@ -189,6 +193,27 @@ def test_pages_stay_on_their_host(server):
     http, reference, state = server(answers)
     assert list(http.repositories(reference.registry)) == ["a", "b"]
     assert state["requests"][1][0] == "/v2/_catalog?last=a"
+
+
+@pytest.mark.parametrize("plain_http", [pytest.param(True, id="plain"), pytest.param(False, id="tunnel")])
+def test_a_proxy_that_lets_nobody_in(server, plain_http):
+    _, reference, _ = server(None)
+    http, reference, state = server(
+        lambda *_: (407, {"Proxy-Authenticate": 'Basic realm="x"'}, b""),
+        plain_http=plain_http,
+        proxy=f"http://joe:hunter2@{reference.registry}",
+    )
+    with pytest.raises(Denied, match="proxy wants a user name") as caught:
+        http.manifest(reference)
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+    assert len(state["requests"]) == 1, "asking again does not help"
+
+
+def test_a_proxy_that_is_not_there_is_named(server):
+    http, reference, _ = server(None, proxy="http://joe:hunter2@127.0.0.1:1")
+    with pytest.raises(Unavailable, match=r"through the proxy 127\.0\.0\.1:1 ") as caught:
+        http.manifest(reference)
+    assert "hunter2" not in caught.value.message
 
 
 def test_retry_after_forms():

@@ -119,7 +119,9 @@ class Transport:
             try:
                 answer = self._once(method, url, scope, headers, content, params)
             except httpx.TransportError as error:
-                problem = Unavailable(f"{self.host} does not answer ({_reason(error)})")
+                problem = Unavailable(f"{self.host} does not answer{self._way()} ({_reason(error)})")
+                if isinstance(error, httpx.ProxyError) and str(error).startswith("407"):
+                    raise self._proxy_refused() from error
                 if _is_certificate(error):
                     raise Denied(
                         f"{self.host}: the certificate is not trusted",
@@ -136,6 +138,8 @@ class Transport:
                     refreshed = True
                     self._sign_in(answer, scope)
                     continue
+                if answer.status_code == 407:
+                    raise self._proxy_refused()
                 problem = self._problem(answer, what)
                 if answer.status_code not in _RETRY_STATUS:
                     raise problem
@@ -259,6 +263,15 @@ class Transport:
                 retry_after_s=retry_after(answer.headers.get("Retry-After", "")),
             )
         return InputError(f"{self.host}: {what}: {status}{detail}")
+
+    def _way(self) -> str:
+        return f" through the proxy {httpx.URL(self._settings.proxy).netloc.decode()}" if self._settings.proxy else ""
+
+    def _proxy_refused(self) -> Denied:
+        return Denied(
+            f"{self.host}: the proxy wants a user name and password, or others{self._way()}",
+            hint=f"set registries.{self.host}.proxy, or HTTPS_PROXY, to http://name:password@host:port",
+        )
 
     def _back_off(self, attempt: int, asked_s: float | None) -> None:
         if attempt + 1 >= ATTEMPTS:
