@@ -80,6 +80,23 @@ def test_a_folder_is_read_whole_and_a_bad_record_costs_only_itself(tmp_path):
     assert any("two.jsonl:3" in reason for reason in report.reasons)
 
 
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [pytest.param(30, "name", id="name"), pytest.param(60, "contents", id="contents")],
+)
+def test_a_member_of_an_archive_that_is_damaged_costs_only_itself(tmp_path, at, why):
+    """Of its local header, which is read last: the name in another encoding, the contents cut."""
+    content = bytearray(zipped(json.dumps(ONE).encode(), json.dumps(TWO).encode()))
+    content[at] = 0xEE
+    if why == "name":
+        content[6:8] = (0x800).to_bytes(2, "little")  # "the name is UTF-8"
+    path = tmp_path / "all.zip"
+    path.write_bytes(content)
+    report = read_source(path, Builder())
+    assert (report.records, report.rejected) == (1, 1)
+    assert report.reasons[0].startswith("0.json")
+
+
 def test_enrichment_lands_on_its_cve(tmp_path):
     for name, content in (("kev", KEV), ("epss", EPSS), ("facts", FACTS)):
         (tmp_path / name).write_bytes(content)

@@ -11,7 +11,6 @@ import gzip
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 import zstandard
 
 from seawall.domain.errors import InputError, TooLarge
+from seawall.packages.archives import BAD_ZIP
 from seawall.vulnerability import osv
 from seawall.vulnerability.advisory_build import Builder
 from seawall.vulnerability.enrichment import add_epss, add_facts, add_kev, is_kev
@@ -67,17 +67,8 @@ def read_source(path: Path, builder: Builder, *, name: str = "") -> Report:
         try:
             with file.open("rb") as stream:
                 _read(stream, str(file.relative_to(path)) if path.is_dir() else file.name, builder, report)
-        except (
-            OSError,
-            EOFError,
-            zlib.error,
-            zipfile.BadZipFile,
-            zstandard.ZstdError,
-            InputError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            report.reject(file.name, str(error))
+        except (*BAD_ZIP, zstandard.ZstdError, InputError) as error:
+            report.reject(file.name, str(error) or type(error).__name__)
     if not report.records and not report.facts:
         why = f": {report.reasons[0]}" if report.reasons else ""
         raise InputError(f"no advisories in {path}{why}", hint="OSV JSON, JSON lines or all.zip, KEV JSON, EPSS CSV")
@@ -95,8 +86,13 @@ def _read(stream: IO[bytes], name: str, builder: Builder, report: Report) -> Non
                 if member.file_size > MAX_DOCUMENT_BYTES:
                     report.reject(member.filename, f"{member.file_size} bytes, at most {MAX_DOCUMENT_BYTES} are read")
                     continue
-                with archive.open(member) as content:
-                    _document(content.read(MAX_DOCUMENT_BYTES), member.filename, builder, report)
+                try:
+                    with archive.open(member) as stored:
+                        content = stored.read(MAX_DOCUMENT_BYTES)
+                except BAD_ZIP as error:
+                    report.reject(member.filename, str(error) or type(error).__name__)
+                    continue
+                _document(content, member.filename, builder, report)
     elif head.startswith(b"\x1f\x8b"):
         _text(io.BufferedReader(gzip.GzipFile(fileobj=stream), 1 << 20), name, builder, report)
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
