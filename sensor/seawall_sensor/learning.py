@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 FILE = "baselines.swh"
 """In the state folder."""
 EVERY_S = 300.0
+TAUGHT_BY = frozenset({"read", "listen", "connect", "dns", "flow"})
+"""Kinds of records, as the heartbeat names them, that the self-limits may switch off; process starts never are."""
 
 
 def container_baselines() -> tuple[Detection, ...]:
@@ -48,7 +50,7 @@ class Rules(Protocol):
 
 
 class Learning:
-    """Rules, then baselines: what the sensor's loop asks for alerts. `save` and `close` belong to the same loop."""
+    """Rules, then baselines: what the sensor's loop asks for alerts. `tick` and `close` belong to the same loop."""
 
     def __init__(
         self,
@@ -81,8 +83,12 @@ class Learning:
         more = self.habits.process(event, alerted=alerted)
         return [*found, *more] if more else found
 
-    def save(self) -> None:
-        """Asked once a second: keep what was learnt, if that is due; a thread does the writing."""
+    def tick(self, shed: Collection[str] = ()) -> None:
+        """Asked once a second: keep what was learnt, if that is due; a thread does the writing.
+
+        `shed` are the kinds of records that are switched off now: what is not seen is not learnt to be absent.
+        """
+        self.habits.paused = not TAUGHT_BY.isdisjoint(shed)
         self.counts = self.habits.counts()
         if self._file is None or not self.habits.changed or self._now_s() - self._saved < EVERY_S:
             return

@@ -110,7 +110,7 @@ def watch(plan: Plan) -> None:
         unwanted=_unwanted(plan, rules),
         repeats=_everything(plan),
         facts=lambda: {"rules": identity, **figures.facts(delivery), **(learning.facts() if learning else {})},
-        on_second=learning.save if learning is not None else lambda: None,
+        on_second=lambda: learning.tick(sensor.status.shed) if learning is not None else None,
         **more,
     )
     signal.signal(signal.SIGTERM, sensor.stop)

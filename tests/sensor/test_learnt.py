@@ -52,15 +52,15 @@ def test_what_was_learnt_is_there_again(tmp_path):
 def test_it_is_kept_now_and_then_by_a_thread(tmp_path):
     clock = Clock()
     learning = learnt(tmp_path, clock)
-    learning.save()
+    learning.tick()
     assert not (tmp_path / FILE).exists()
     clock.now_s = EVERY_S
-    learning.save()
+    learning.tick()
     learning.close()
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
     (tmp_path / FILE).unlink()
     clock.now_s *= 2
-    learning.save()
+    learning.tick()
     learning.close()
     assert not (tmp_path / FILE).exists()  # nothing new
 
@@ -91,3 +91,15 @@ def test_a_write_that_is_cut_off_leaves_the_file_before(tmp_path, monkeypatch):
     learning.close()
     assert (tmp_path / FILE).read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
+
+
+def test_time_in_which_kinds_of_events_are_switched_off_teaches_nothing():
+    learning = Learning(Engine(RULES.values()), HabitSettings(), None)
+    learning.tick(["connect", "accept"])
+    for hour in range(SLOTS):
+        learning.process(at(hour, ran("app")))
+    assert learning.facts() == {"workloads_learnt": 0, "workloads_learning": 1}
+    learning.tick(["in_use"])
+    for hour in range(SLOTS, 2 * SLOTS):
+        learning.process(at(hour, ran("app")))
+    assert learning.facts() == {"workloads_learnt": 1, "workloads_learning": 0}

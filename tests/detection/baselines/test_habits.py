@@ -239,6 +239,7 @@ def test_which_containers_are_one_workload(one, other, same):
     [
         pytest.param(ran("ls", exe="/bin/busybox"), "/bin/busybox ls", id="applet"),
         pytest.param(ran("sh -c 'nc 1.2.3.4 80'", exe="/bin/busybox"), "/bin/busybox nc", id="applet inside a shell"),
+        pytest.param(ran("busybox ip addr", exe="/bin/busybox", script="//addr"), "/bin/busybox ip", id="applet's argument"),
         pytest.param(ran("python3.11 /app/x.py", script="/app/x.py"), "/usr/bin/python3.11 /app/x.py", id="script"),
         pytest.param(ran("bash -c id"), "/usr/bin/bash -c", id="inline"),
         pytest.param(ran("/tmp/x", drift=True), "/tmp/x (not from the image)", id="drift"),

@@ -93,6 +93,8 @@ class Habits:
         self.stats = HabitStats()
         self.changed = False
         """Something was learnt since this was set to False."""
+        self.paused = False
+        """Kinds of events are switched off: time that passes now teaches nothing."""
         self._slot_ns = self.settings.slot_ns
         self._profiles: OrderedDict[str, Profile] = OrderedDict()
         self._features = 0
@@ -223,7 +225,8 @@ class Habits:
         else:
             self._profiles.move_to_end(name)
         slots = profile.slots
-        profile.mark(event.ts_ns // self._slot_ns, event.ts_ns // DAY_NS, network=network)
+        if not self.paused:
+            profile.mark(event.ts_ns // self._slot_ns, event.ts_ns // DAY_NS, network=network)
         profile.note_image(container.image_digest or container.image)
         self.changed |= profile.slots != slots
         return profile

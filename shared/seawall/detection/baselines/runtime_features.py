@@ -114,9 +114,10 @@ def program_value(event: ProcessExec) -> str:
     process = event.process
     name = program(process)
     text = _VARYING.sub("#", process.exe or process.name)
-    if name != family(process.name.lower()):
+    applet = name != family(process.name.lower())
+    if applet:
         text += f" {name}"
-    if event.script:
+    if event.script and not (applet and name not in SHELLS):
         text += " " + _VARYING.sub("#", event.script)
     elif (name in SHELLS or name in INTERPRETERS) and script_text(process):
         text += " -c"
