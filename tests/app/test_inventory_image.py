@@ -1,6 +1,7 @@
 """Whole images, from every kind of target, layer upon layer."""
 
 import dataclasses
+import json
 import tarfile
 from pathlib import Path
 
@@ -424,6 +425,26 @@ def test_language_packages_of_os_packages_are_folded(tmp_path):
         )
     )
     assert purls(inventory) == {"pkg:apk/alpine/py3-six@1.16.0-r8?distro=alpine-3.19.1", "pkg:pypi/flask@1.0"}
+
+
+def test_programs_of_bitnami_components_are_named_once(tmp_path):
+    """By the component's SPDX document; a program of another name, or outside its folder, is not of the component."""
+    redis = Program(b"\x7fELF" + b"\0redis_version:7.2.4\0" + bytes(8_192))
+    openssl = Program(b"\x7fELF" + b"\0OpenSSL 3.0.11 19 Sep 2023\0" + bytes(8_192))
+    reference = {"referenceLocator": "pkg:bitnami/redis@7.2.4-1?arch=amd64"}
+    spdx = json.dumps({"packages": [{"name": "redis", "versionInfo": "7.2.4", "externalRefs": [reference]}]})
+    files = {
+        "opt/bitnami/redis/.spdx-redis.spdx": spdx,
+        "opt/bitnami/redis/bin/redis-server": redis,
+        "opt/bitnami/redis/bin/openssl": openssl,
+        "usr/local/bin/redis-server": redis,
+    }
+    found = {(package.purl, package.path) for package in scan(layout(tmp_path, tar_of(files))).packages}
+    assert found == {
+        ("pkg:bitnami/redis@7.2.4?arch=amd64", "opt/bitnami/redis/.spdx-redis.spdx"),
+        ("pkg:generic/openssl@3.0.11", "opt/bitnami/redis/bin/openssl"),
+        ("pkg:generic/redis@7.2.4", "usr/local/bin/redis-server"),
+    }
 
 
 def test_programs_too_large_to_hold(tmp_path):

@@ -130,11 +130,14 @@ def _packages(overlay: Overlay[_Placed], router: Router, project: bool) -> tuple
         if value.type == "npm" and not value.declared
     }
     roots = {item[0] for item in installed}
+    bitnami = {(path.rpartition("/")[0], value.name) for value, path, _, _ in found if value.type == "bitnami"}
     packages = _without_repeats(system)
     language: dict[tuple[str, str], Package] = {}  # once a file: locks name a package again for each of its extras
     for value, path, analyzer, placed in found:
         if path in owned or any(parent in owned for parent in parents(path) if parent.endswith((".egg-info", ".egg"))):
             continue  # the distribution patches it under the OS package's version
+        if value.type == "generic" and any((parent, value.name) in bitnami for parent in parents(path)):
+            continue  # the component's own document, at the top of its folder, says the same more exactly
         if value.declared and value.type == "npm":
             root = path.rpartition("/")[0]
             # in an image, node_modules beside the lock file says what is really there
