@@ -8,8 +8,6 @@ asked. Where cgroups are switched off the id comes from the monitor process abov
 from __future__ import annotations
 
 import contextlib
-import glob
-import json
 import logging
 import os
 import re
@@ -19,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from seawall.domain.runtime_events import CAPABILITIES, ContainerContext
+from seawall.domain.runtime_events import ContainerContext
 
 from seawall_sensor.host import Host, read_text
 from seawall_sensor.pods import PodDirectory
 from seawall_sensor.processes import Entry, ProcessCache
+from seawall_sensor.runtimes import Mount, Runtimes
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +58,6 @@ def runtime_of(path: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One mount that the runtime made from the node."""
-
-    source: str
-    target: str
-    read_only: bool
-
-
 @dataclass(slots=True)
 class Container:
     """A container we know. `context` is replaced when more becomes known; `first_pid` is its first process."""
@@ -86,7 +76,6 @@ class Container:
     gone: bool = False
     asked: int = 0
     exit_code: int = -1
-    processes: int = 0
     cgroups: set[int] = field(default_factory=set)
 
     def mounted(self) -> tuple[tuple[str, str, bool], ...]:
@@ -107,7 +96,9 @@ class ContainerIndex:
         on_container: Callable[[Container], None] = lambda _container: None,
         limit: int = 4096,
     ) -> None:
-        self._host, self._processes, self._root, self._limit = host, processes, root.rstrip("/"), limit
+        self._host, self._processes, self._limit = host, processes, limit
+        self._root = root.rstrip("/")
+        self._runtimes = Runtimes(self._root)
         self._on_host_cgroup, self._on_container = on_host_cgroup, on_container
         self.pods: PodDirectory | None = None
         """Where the node's pods are known from, beside the runtime's own state."""
@@ -274,12 +265,15 @@ class ContainerIndex:
         identity = container.context.id
         known: dict[str, Any] = {}
         try:
-            for source in (self._containers_storage, self._containerd, self._docker):
-                known = source(identity, container)
-                if known:
-                    break
+            described = self._runtimes.describe(identity)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.debug("runtime state not readable", extra={"container": identity, "error": repr(error)[:200]})
+        else:
+            if described is not None:
+                known = dict(described.facts)
+                container.sandbox = described.sandbox
+                container.mounts = described.mounts if described.mounts is not None else container.mounts
+                container.rootfs = described.rootfs or container.rootfs
         pod = self._pod(container, str(known.get("pod_uid", "")))
         known |= {name: value for name, value in pod.items() if value}
         if known:
@@ -298,145 +292,3 @@ class ContainerIndex:
             return {}
         match = _POD_UID.search(container.path)
         return self.pods.find(container.context.id, uid or (match[1].replace("_", "-") if match else ""))
-
-    # Where runtimes keep their state.
-
-    def _containers_storage(self, identity: str, container: Container) -> dict[str, Any]:
-        """podman and CRI-O: containers/storage's index, and the OCI specification in the container's folder."""
-        for store in self._stores():
-            for index in (
-                f"{store}/overlay-containers/containers.json",
-                f"{store}/overlay-containers/volatile-containers.json",
-            ):
-                for row in _json(index, []):
-                    if row.get("id") != identity:
-                        continue
-                    metadata = json.loads(row.get("metadata") or "{}")
-                    known = {
-                        "name": metadata.get("container-name") or (row.get("names") or [""])[0],
-                        "image": metadata.get("image-name", ""),
-                        "image_digest": self._digest_of(store, row.get("image", "")),
-                        "pod": metadata.get("pod-name", ""),
-                        "started_ns": 0,
-                        "runtime": "cri-o" if "pod-name" in metadata else "podman",
-                    }
-                    for state in (
-                        store,
-                        f"{self._root}/run/containers/storage",
-                        f"{self._root}/var/run/containers/storage",
-                    ):
-                        spec = _json(f"{state}/overlay-containers/{identity}/userdata/config.json", {})
-                        if spec:
-                            container.rootfs = str((spec.get("root") or {}).get("path", ""))
-                            known |= {key: value for key, value in self._from_spec(spec, container).items() if value}
-                            break
-                    return known
-        return {}
-
-    def _stores(self) -> list[str]:
-        return [
-            f"{self._root}/var/lib/containers/storage",
-            f"{self._root}/run/containers/storage",
-            *glob.glob(f"{self._root}/home/*/.local/share/containers/storage"),
-        ]
-
-    @staticmethod
-    def _digest_of(store: str, image: str) -> str:
-        for row in _json(f"{store}/overlay-images/images.json", []):
-            if row.get("id") == image:
-                return str(row.get("digest", ""))
-        return ""
-
-    def _containerd(self, identity: str, container: Container) -> dict[str, Any]:
-        for folder in glob.glob(f"{self._root}/run/containerd/io.containerd.runtime.v2.task/*/{identity}") + glob.glob(
-            f"{self._root}/run/k3s/containerd/io.containerd.runtime.v2.task/*/{identity}"
-        ):
-            spec = _json(f"{folder}/config.json", {})
-            if spec:
-                container.rootfs = os.path.join(
-                    folder.removeprefix(self._root), str((spec.get("root") or {}).get("path", ""))
-                )
-                known = self._from_spec(spec, container)
-                if folder.split("/")[-2] == "moby":
-                    known |= {key: value for key, value in self._docker(identity, container).items() if value}
-                else:
-                    known["runtime"] = "containerd"
-                return known
-        return {}
-
-    def _docker(self, identity: str, container: Container) -> dict[str, Any]:
-        state = _json(f"{self._root}/var/lib/docker/containers/{identity}/config.v2.json", {})
-        if not state:
-            return {}
-        settings = state.get("Config") or {}
-        labels = settings.get("Labels") or {}
-        host = _json(f"{self._root}/var/lib/docker/containers/{identity}/hostconfig.json", {})
-        container.mounts = tuple(
-            Mount(str(mount.get("Source", "")), str(target), not mount.get("RW", True))
-            for target, mount in (state.get("MountPoints") or {}).items()
-        )
-        container.sandbox = labels.get("io.kubernetes.docker.type") == "podsandbox"
-        return {
-            "name": labels.get("io.kubernetes.container.name") or str(state.get("Name", "")).lstrip("/"),
-            "image": settings.get("Image", ""),
-            "labels": {str(key): str(value) for key, value in labels.items()},
-            "pod": labels.get("io.kubernetes.pod.name", ""),
-            "namespace": labels.get("io.kubernetes.pod.namespace", ""),
-            "pod_uid": labels.get("io.kubernetes.pod.uid", ""),
-            "privileged": bool(host.get("Privileged")),
-            "host_network": host.get("NetworkMode") == "host",
-            "host_pid": host.get("PidMode") == "host",
-            "runtime": "docker",
-        }
-
-    @staticmethod
-    def _from_spec(spec: dict[str, Any], container: Container) -> dict[str, Any]:
-        """What an OCI runtime specification says (config.md), with the annotations of containerd's and CRI-O's CRI."""
-        notes = spec.get("annotations") or {}
-
-        def note(*names: str) -> str:
-            return next((str(notes[name]) for name in names if notes.get(name)), "")
-
-        linux = spec.get("linux") or {}
-        namespaces = {each.get("type") for each in linux.get("namespaces") or []}
-        bounding = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
-        caps = 0
-        for name in bounding:
-            word = str(name).removeprefix("CAP_").lower()
-            if word in CAPABILITIES:
-                caps |= 1 << CAPABILITIES.index(word)
-        container.mounts = tuple(
-            Mount(str(mount["source"]), str(mount["destination"]), "ro" in (mount.get("options") or []))
-            for mount in spec.get("mounts") or []
-            if mount.get("type") in ("bind", None) or "bind" in str(mount.get("options"))
-            if str(mount.get("source", "")).startswith("/")
-        )
-        container.sandbox = "sandbox" in (
-            note("io.kubernetes.cri.container-type"),
-            note("io.kubernetes.cri-o.ContainerType"),
-        )
-        labels = {}
-        with contextlib.suppress(ValueError):
-            labels = json.loads(note("io.kubernetes.cri-o.Labels") or "{}")
-        return {
-            "name": note("io.kubernetes.cri.container-name", "io.kubernetes.container.name"),
-            "image": note("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"),
-            "pod": note("io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"),
-            "namespace": note("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"),
-            "pod_uid": note("io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"),
-            "labels": {str(key): str(value) for key, value in labels.items()},
-            "caps": caps,
-            # What the flag "privileged" does: every capability and nothing of /proc hidden.
-            "privileged": bool(caps >> CAPABILITIES.index("sys_module") & 1) and not linux.get("maskedPaths"),
-            "host_network": bool(namespaces) and "network" not in namespaces,
-            "host_pid": bool(namespaces) and "pid" not in namespaces,
-        }
-
-
-def _json(path: str, default: Any) -> Any:
-    raw = read_text(path)
-    if not raw:
-        return default
-    with contextlib.suppress(ValueError):
-        return json.loads(raw)
-    return default

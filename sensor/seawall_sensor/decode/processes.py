@@ -134,7 +134,6 @@ def arguments_of(data: bytes) -> tuple[str, ...]:
 
 def _enter(enricher: Enricher, container: Container, entry: Entry, head: Head, found: Found) -> None:
     """Note a process of a container: its first one starts it; one that does not come from that one was brought in."""
-    container.processes += 1
     if not container.first_pid:
         container.first_pid = entry.pid
     if not container.announced:
