@@ -187,14 +187,8 @@ def run(
     """Watch this node until SIGTERM. Prints one JSON object a line, or delivers to a server, or both."""
     from seawall_sensor.event_hub import EventHubSettings
     from seawall_sensor.limits import Limits
-    from seawall_sensor.pods import (
-        SERVICE_ACCOUNT,
-        ApiPods,
-        KubeletPods,
-        PodDirectory,
-        PodSource,
-        in_cluster,
-    )
+    from seawall_sensor.pod_sources import SERVICE_ACCOUNT, ApiPods, KubeletPods, PodSource, in_cluster
+    from seawall_sensor.pods import PodDirectory
     from seawall_sensor.receiving import Receiving
     from seawall_sensor.running import Plan, watch
 

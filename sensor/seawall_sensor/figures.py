@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seawall_sensor.deliver import Delivery
     from seawall_sensor.learning import Learning
-    from seawall_sensor.pods import PodSource
+    from seawall_sensor.pod_sources import PodSource
     from seawall_sensor.sensor import Sensor
     from seawall_sensor.serving import Samples
 

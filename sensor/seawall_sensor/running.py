@@ -26,7 +26,8 @@ from seawall_sensor.learning import Learning
 from seawall_sensor.limits import Limits, give_way
 from seawall_sensor.loader import Options
 from seawall_sensor.output import Alerting, Both, JsonLines, Sink
-from seawall_sensor.pods import PodDirectory, PodSource
+from seawall_sensor.pod_sources import PodSource
+from seawall_sensor.pods import PodDirectory
 from seawall_sensor.records import Kind
 from seawall_sensor.scan import BackgroundScanner
 from seawall_sensor.sensor import Sensor

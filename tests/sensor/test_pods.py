@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from seawall.domain.errors import ConfigError
 from seawall_sensor.containers import _POD_UID
-from seawall_sensor.pods import ApiPods, KubeletPods, PodDirectory, parse_pod
+from seawall_sensor.pod_sources import ApiPods, KubeletPods
+from seawall_sensor.pods import PodDirectory, parse_pod
 
 from tests.support.kube import running
 from tests.support.ports import wait_until
