@@ -152,6 +152,8 @@ def known_group(artifact: str) -> str:
     return _PREFIXES[max(matching, key=len)] if matching else ""
 
 
+MAX_DEPTH = 16
+"""Folders deep that a group may lie; a hostile name has thousands of parts."""
 MOST = 0.9
 """Share of a jar's classes that lie below the folder which names its project."""
 
@@ -167,7 +169,7 @@ def group_of_classes(names: Iterable[str], artifact: str) -> str:
         for name in names
         if name.endswith(".class") and not name.startswith(("META-INF/", "WEB-INF/", "BOOT-INF/"))
     )
-    shared = _shared([(folder.split("/"), count) for folder, count in folders.items()])
+    shared = _shared([(folder.split("/", MAX_DEPTH)[:MAX_DEPTH], count) for folder, count in folders.items()])
     for word in re.split(r"[-_.]", artifact):
         if word in shared:
             return ".".join(shared[: shared.index(word) + 1])

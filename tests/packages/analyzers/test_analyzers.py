@@ -316,6 +316,22 @@ def test_jars_without_pom_properties(name, manifest, purl):
 
 
 @pytest.mark.parametrize(
+    ("name", "purls"),
+    [
+        ("geronimo-annotation_1.3_spec-1.3.jar", {"g/geronimo-annotation_1.3_spec@1.3"}),
+        ("geronimo-annotation-1.3-spec-1.3.jar", {"g/geronimo-annotation_1.3_spec@1.3"}),  # as Debian renames it
+        ("tool-2.0-uber.jar", {"g/geronimo-annotation_1.3_spec@1.3", "tool@2.0"}),
+    ],
+)
+def test_a_jar_is_named_once(name, purls):
+    """A `pom.properties` that the file's name agrees with is the jar's own; in another jar it is that of a part."""
+    content = jar(
+        **{"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\n"}, **pom("g", "geronimo-annotation_1.3_spec", "1.3")
+    )
+    assert names(read("java", f"app/{name}", content)) == purls
+
+
+@pytest.mark.parametrize(
     ("name", "manifest", "folders", "purl"),
     [
         pytest.param("kafka-clients-2.1.0.jar", "", ("org/apache/kafka/clients", "org/apache/kafka/common"), "org.apache.kafka/kafka-clients@2.1.0", id="none said"),

@@ -24,7 +24,7 @@ MAX_NESTED_BYTES = 48 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
 _ARCHIVES = (".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".lpkg", ".nar", ".kar")
 _NAME = re.compile(
-    r"(.+?(?:_(?:2\.1\d|3)(?=-\d))?)[-_]v?(\d[0-9A-Za-z.+_-]*?)(?:-(?:sources|javadoc|tests|all|jar-with-dependencies|shaded))?$"
+    r"(.+?(?:_(?:2\.1\d|3)(?=-\d))?)[-_]v?(\d[0-9A-Za-z.+_-]*?)(?:-(?:sources|javadoc|tests|all|jar-with-dependencies|shaded|shadow|uber|fat|exec|standalone))?$"
 )
 _COORDINATE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _TOO_WIDE = frozenset(
@@ -89,7 +89,7 @@ def _members(archive: zipfile.ZipFile, path: str, name: str, depth: int, budget:
     if manifest is not None or not coordinates:
         fields = _manifest(read_member(archive, manifest, 4 * 1024 * 1024)) if manifest is not None else {}
         own = _by_manifest(fields, name, archive.namelist())
-    if own is not None and not any(_same(own, item) for item in coordinates):
+    if own is not None and not any(_same(own, item) or _named(name, item) for item in coordinates):
         yield _found(own, path)
     for item in dict.fromkeys(coordinates):
         yield _found(item, path)
@@ -119,6 +119,12 @@ def _found(coordinate: tuple[str, str, str], path: str) -> Found:
 def _same(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
     """Whether a guess from the manifest is what a pom.properties says for sure."""
     return one[1] == other[1] or (one[2] == other[2] and (one[1].endswith(other[1]) or other[1].endswith(one[1])))
+
+
+def _named(name: str, item: tuple[str, str, str]) -> bool:
+    """Whether the file is named as Maven names this artifact's, whatever marks stand for others' underscores."""
+    wanted, have = (re.sub(r"[-_.]+", "-", text) for text in (f"{item[1]}-{item[2]}", name.rpartition(".")[0]))
+    return have == wanted or have.startswith(f"{wanted}-")
 
 
 def _pom_properties(content: bytes) -> tuple[str, str, str] | None:
