@@ -104,13 +104,19 @@ def program(process: Process | Ancestor) -> str:
 
     The file counts, not args[0], which a process may choose freely.
     """
-    name = process.name.lower()
+    name = _file(process.exe)
     if name in MULTI_CALL:
         for argument in process.args[:2]:
             applet = argument.rpartition("/")[2].lower().lstrip("-")
             if applet not in MULTI_CALL:
                 return applet
-    return family(name)
+    return name
+
+
+@lru_cache(maxsize=4096)
+def _file(exe: str) -> str:
+    """A start is judged by some 140 looks at its own name and those above it: nearly all of them are the same few."""
+    return family(exe.rpartition("/")[2].lower())
 
 
 _MONITORS = frozenset(
@@ -248,12 +254,20 @@ def script_text(process: Process) -> str:
             if not argument.startswith(("-", "+")):
                 return ""
         return ""
-    flags = {"python": ("-c",), "perl": ("-e", "-E"), "ruby": ("-e",), "php": ("-r", "-B", "-E", "-R"), "lua": ("-e",)}
-    flags |= {"node": ("-e", "-p", "--eval", "--print"), "nodejs": ("-e",), "deno": ("eval",), "pypy": ("-c",)}
+    flags = _TEXT_FLAGS.get(name)
+    if flags is None:
+        return ""
     for index, argument in enumerate(args[1:-1], 1):
-        if argument in flags.get(name, ()):
+        if argument in flags:
             return args[index + 1]
     return ""
+
+
+_TEXT_FLAGS = {
+    "python": ("-c",), "perl": ("-e", "-E"), "ruby": ("-e",), "php": ("-r", "-B", "-E", "-R"), "lua": ("-e",),
+    "node": ("-e", "-p", "--eval", "--print"), "nodejs": ("-e",), "deno": ("eval",), "pypy": ("-c",),
+}  # fmt: skip
+"""Interpreter: the arguments that a text to run comes after."""
 
 
 CONTAINER_CLIENTS = frozenset(
