@@ -170,6 +170,29 @@ def service_above(event: RuntimeEvent) -> Ancestor | None:
     return None
 
 
+_INITS = frozenset(
+    {"tini", "dumb-init", "docker-init", "catatonit", "s6-overlay-suexec", "s6-svscan", "s6-rc", "execlineb", "runsv"}
+)
+_ANYONES_FOLDERS = ("/tmp/", "/var/tmp/", "/dev/shm/")
+
+
+def by_entry_script(event: RuntimeEvent) -> bool:
+    """Whether the script that a container starts with stands above the process: only shells and inits do, one of them was
+    given a file to run, and nothing among them listens. A command line (`sh -c`) is no such script."""
+    if event.container is None:
+        return False
+    found = False
+    for ancestor in event.process.ancestors:
+        name = program(ancestor)
+        if name in _MONITORS:
+            break
+        if ancestor.listens or (name not in SHELLS and name not in _INITS):
+            return False
+        script = next((word for word in ancestor.args[1:3] if not word.startswith("-")), "")
+        found |= "-c" not in ancestor.args[1:3] and script.startswith("/") and not script.startswith(_ANYONES_FOLDERS)
+    return found
+
+
 def in_build(event: RuntimeEvent) -> bool:
     """Whether an image builder stands above the process, or the container is one."""
     if any(program(ancestor) in BUILDERS for ancestor in event.process.ancestors):

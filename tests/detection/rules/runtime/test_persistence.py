@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from seawall.detection.engine import Engine
 from seawall.domain.runtime_events import FileCapabilities, FileChmod, FileUnlink, Listen
+from seawall.domain.severity import Severity
 
-from tests.detection.runtime_events import BUILD, HOST, Case, Cases, caps, event, moved, raised, ran, read, rows, wrote
+from tests.detection.runtime_events import (
+    BUILD,
+    HOST,
+    RULES,
+    Case,
+    Cases,
+    caps,
+    event,
+    moved,
+    raised,
+    ran,
+    read,
+    rows,
+    wrote,
+)
 
 CASES: Cases = {
     "RT-0701": (
@@ -16,6 +32,13 @@ CASES: Cases = {
         ],
         [
             ran("useradd app", by=["dpkg --configure app"]),
+            ran(
+                "adduser --system app",
+                by=["sh /var/lib/dpkg/info/app.postinst configure", "dpkg --configure app", "apt-get install app"],
+            ),
+            ran("adduser -S -D -H nginx", by=["sh", "apk add nginx"]),
+            ran("useradd app", by=["/bin/sh -c x", "/kaniko/executor"]),
+            ran("useradd -D"),
             ran("useradd x", where=HOST, by=["cloud-init"]),
             ran("useradd x", where=BUILD),
             ran("sh -c 'echo x > /etc/passwd.txt'"),
@@ -171,3 +194,26 @@ CASES: Cases = {
 @pytest.mark.parametrize(("rule", "case", "fires"), rows(CASES))
 def test_persistence(rule: str, case: Case, fires: bool) -> None:
     assert raised(rule, case) is fires
+
+
+ENTRY = ["/bin/bash /entrypoint.sh"]
+
+
+@pytest.mark.parametrize(
+    ("case", "severity"),
+    [
+        pytest.param(ran("useradd -u 1000 -o -m user", by=ENTRY), Severity.LOW, id="the entry script maps a volume's owner"),
+        pytest.param(ran("useradd -u 1000 -o -m user", by=[*ENTRY, "tini -- /entrypoint.sh"]), Severity.LOW, id="below an init"),
+        pytest.param(ran("adduser -D -u 1000 app", by=ENTRY), Severity.INFORMATIONAL, id="of a service"),
+        pytest.param(ran("useradd user", by=ENTRY), Severity.MEDIUM, id="no uid"),
+        pytest.param(ran("useradd -u 1000 user", by=["bash /tmp/x.sh"]), Severity.MEDIUM, id="a script that anyone may write"),
+        pytest.param(ran("useradd -u 1000 user", by=["sh -c id"]), Severity.MEDIUM, id="a command line"),
+        pytest.param(ran("useradd -u 1000 user", by=["sh /x.sh", "nginx -g x"]), Severity.MEDIUM, id="below a server"),
+        pytest.param(ran("useradd -u 1000 user", by=ENTRY, tty="pts0"), Severity.MEDIUM, id="at a terminal"),
+        pytest.param(ran("useradd -u 1000 user", by=ENTRY, where=HOST), Severity.MEDIUM, id="on the node"),
+        pytest.param(ran("useradd -o -u 0 user", by=ENTRY), Severity.HIGH, id="uid 0"),
+    ],
+)  # fmt: skip
+def test_how_grave_an_account_is(case, severity):
+    (alert,) = Engine([RULES["RT-0701"]]).run([case])
+    assert alert.severity is severity

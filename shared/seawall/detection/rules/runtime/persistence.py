@@ -12,6 +12,7 @@ from seawall.detection.processes import (
     RUNTIMES,
     SHELLS,
     WEB_SERVERS,
+    by_entry_script,
     by_package_manager,
     by_runtime,
     file_entity,
@@ -81,7 +82,8 @@ def _written(event: FileEvent) -> bool:
     needs=(EXECS,),
     benign=(
         "Package scripts, image builds and provisioning (left out).",
-        "Entry points that make the application's user (uid given, no shell: lowered).",
+        "Accounts of services, without a login (informational).",
+        "Scripts that a container starts with and that give its user the uid of a volume's owner (low).",
     ),
     investigate=("Who ran it?", "Was a password or key set next?"),
 )
@@ -92,7 +94,7 @@ def account_added(event: ProcessExec) -> Match | None:
     process = event.process
     name = program(process)
     text = process.command_line
-    if {"--help", "-h", "--version"} & set(process.args[1:]):
+    if {"--help", "-h", "--version"} & set(process.args[1:]) or process.args[1:] == ("-D",):
         return None
     if name in SHELLS or name == "tee":
         found = re.search(r"echo\s+.{0,40}?\b[\w.-]+:[^:\s]*:0*:0*:.{0,120}?>>?\s*/etc/passwd", script_text(process))
@@ -111,6 +113,8 @@ def account_added(event: ProcessExec) -> Match | None:
         return Match(
             f"{name}: {text[:160]}", Severity.INFORMATIONAL, ("a service account without login",), key="service"
         )
+    if re.search(r"(?:-u|--uid)[= ]?[1-9]", text) and not interactive(event) and by_entry_script(event):
+        return Match(f"{name}: {text[:160]}", Severity.LOW, ("the script that the container starts with",), key="entry")
     return Match(f"{name}: {text[:160]}", key=name)
 
 
