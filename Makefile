@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help fuzz sensor setup demo test lint lock bench clean
+.PHONY: help fuzz sensor sensor-image test-arm64 setup demo test lint lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -64,6 +64,14 @@ fuzz: setup ## atheris over every parser, a minute each: make fuzz ARGS="--secon
 
 sensor: ## compile the sensor's eBPF programs for x86_64 and arm64
 	@$(MAKE) --no-print-directory -C sensor/bpf
+
+BASE ?= docker.io/library/debian:trixie-slim
+IMAGE ?= seawall-sensor
+sensor-image: ## the sensor's image, by podman: make sensor-image BASE=a Debian 12 or 13, ARGS="--platform linux/arm64"
+	@podman build -f sensor/Containerfile --build-arg BASE=$(BASE) -t $(IMAGE) $(ARGS) .
+
+test-arm64: setup sensor ## the sensor on an arm64 kernel in emulation (needs qemu-system-arm, cpio)
+	@$(PY) -m tests.arm64
 
 package-%: setup ## the deployable function app of one cloud: azure, azure-sync, aws, gcp
 	@$(PY) functions/package.py $* $(ARGS)

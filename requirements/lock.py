@@ -23,9 +23,10 @@ APPS = {
     "azure-sync": ["azure", "defender-sync", "telemetry"],
     "aws": ["aws"],
     "gcp": ["gcp", "telemetry"],
+    "sensor": ["sensor"],
     "server": ["server", "azure", "aws", "gcp", "reports", "telemetry", "terraform"],
 }
-"""Function app, or the server's image: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
+"""Function app, or the sensor's or server's image: the extras of its package. msgraph-sdk (hundreds of MB) only where decisions are synced back."""
 EXTRAS = ["azure", "defender-sync", "aws", "gcp", "server", "sensor", "sigma", "telemetry", "terraform", "dev"]
 
 
