@@ -94,6 +94,9 @@ def run(
     ] = None,
     spool_mb: Annotated[int, typer.Option(min=1, help="most that the spool holds", rich_help_panel=DELIVERY)] = 256,
     spool_hours: Annotated[float, typer.Option(min=0.01, help="and how long", rich_help_panel=DELIVERY)] = 72,
+    max_pause_s: Annotated[
+        float, typer.Option(min=1, help="longest pause between attempts to deliver", rich_help_panel=DELIVERY)
+    ] = 60,
     event_hub: Annotated[
         str, typer.Option(envvar="SEAWALL_EVENT_HUB", help="deliver to this Event Hub", rich_help_panel=DELIVERY)
     ] = "",
@@ -231,6 +234,7 @@ def run(
         event_hub=hub if event_hub else None,
         spool_bytes=spool_mb << 20,
         spool_age_s=spool_hours * 3600,
+        max_pause_s=max_pause_s,
     )
     if kube_api and kubelet:
         raise typer.BadParameter("give --kube-api or --kubelet, not both", param_hint="--kubelet")

@@ -41,6 +41,7 @@ class Receiving:
     event_hub: EventHubSettings | None = None
     spool_bytes: int = 256 << 20
     spool_age_s: float = 72 * 3600.0
+    max_pause_s: float = 60.0
 
     def check(self) -> None:
         """Find mistakes before anything is loaded.
@@ -99,4 +100,6 @@ class Receiving:
         transport: Transport = (
             EventHub(self.event_hub) if self.event_hub is not None else Https(self.server, enrolment, proxy=self.proxy)
         )
-        return Delivery(spool, lambda: enrolment().credentials(), transport, analytics=analytics)
+        return Delivery(
+            spool, lambda: enrolment().credentials(), transport, analytics=analytics, max_backoff_s=self.max_pause_s
+        )

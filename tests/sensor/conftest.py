@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -66,8 +67,12 @@ int main(int n, char **args)
 
 @pytest.fixture(scope="session")
 def programs() -> None:
-    """The eBPF programs, compiled."""
-    subprocess.run(["make", "-s", "sensor"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    """The eBPF programs, compiled; by one of the processes that run tests at a time."""
+    lock = ROOT / ".pytest_cache" / "programs.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", "sensor"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 class Running:

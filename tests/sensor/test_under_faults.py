@@ -55,7 +55,7 @@ class Sensor:
         self.command = [
             sys.executable, "-m", "seawall_sensor.cli", "run", "--server", receiver.url, "--ca-file", str(receiver.ca),
             "--enrolment-token-file", str(folder / "token"), "--state-dir", str(state), "--deliver", "events",
-            "--node", "n1", "--no-inventory", *options,
+            "--node", "n1", "--no-inventory", "--max-pause-s", "2", *options,
         ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
