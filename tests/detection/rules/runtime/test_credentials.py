@@ -103,8 +103,11 @@ CASES: Cases = {
         [
             read("/proc/1/environ", "cat x", asked="/proc/1/environ", target_pid=1, target_container=""),
             read("/proc/kcore"),
+            read("/proc/7/environ", "ps auxe", asked="/proc/7/environ", target_pid=7, target_container="c" * 64),
+            read("/proc/7/environ", "ps aux", asked="/proc/7/environ", target_pid=7, target_container=""),
         ],
         [
+            read("/proc/7/environ", "ps aux", asked="/proc/7/environ", target_pid=7, target_container="c" * 64),
             read("/proc/self/environ", asked="/proc/self/environ"),
             read("/proc/4000/environ", target_pid=4000, target_container="c" * 64),
             read("/proc/1/environ", where=PLATFORM, target_pid=1),

@@ -24,7 +24,7 @@ from seawall.detection.processes import (
 )
 from seawall.detection.rules.runtime import EXECS, PEERS, READS
 from seawall.domain.alerts import Match
-from seawall.domain.runtime_events import Connect, ProcessExec, SensitiveRead
+from seawall.domain.runtime_events import Connect, Process, ProcessExec, SensitiveRead
 from seawall.domain.severity import Severity
 
 _READERS = frozenset(
@@ -543,7 +543,11 @@ def history_read(event: SensitiveRead) -> Match | None:
     action="read other processes' memory or environment",
     catalogue=("X_ProcHostAccess",),
     needs=(READS,),
-    benign=("Monitoring agents with hostPID (left out in platform namespaces).", "A debugger on its own processes."),
+    benign=(
+        "Monitoring agents with hostPID (left out in platform namespaces).",
+        "A debugger on its own processes.",
+        "`ps` and `top` without the option that shows environments (left out, low for processes of others).",
+    ),
     investigate=("Whose process was it: the node's, or another container's?",),
 )
 def proc_of_others(event: SensitiveRead) -> Match | None:
@@ -568,10 +572,20 @@ def proc_of_others(event: SensitiveRead) -> Match | None:
         return Match(f"{process} read {path}", Severity.LOW, ("on the node",), key=found.group(2)) if wanted else None
     beyond = bool(event.target_pid) and event.target_container != event.container.id
     what = found.group(2).rstrip("/")
-    if not beyond and what in ("maps", "cwd", "root"):
+    if not beyond and (what in ("maps", "cwd", "root") or _lists_processes(process)):
         return None
+    if _lists_processes(process):
+        return Match(f"{process} read {path}", Severity.LOW, ("a list of all processes",), key=f"{what}:list")
     reasons = ("of a process outside this container",) if beyond else ()
     return Match(f"{process} read {path}", Severity.HIGH if beyond else Severity.LOW, reasons, key=f"{what}:{beyond}")
+
+
+def _lists_processes(process: Process) -> bool:
+    """Whether it is `ps` or its like, which open every environment and show none unless BSD's `e` is asked for."""
+    name = program(process)
+    if process.drift or name not in ("ps", "top", "htop", "pgrep", "pkill", "pidof", "w", "uptime"):
+        return False
+    return name != "ps" or not any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", argument) for argument in process.args[1:3])
 
 
 @detection(
