@@ -14,6 +14,8 @@ from collections.abc import Set as AbstractSet
 
 from seawall.domain.errors import ConfigError
 
+from seawall_sensor.records import Kind
+
 NUMBERS = 512
 
 CALLS: dict[str, tuple[int, int, int, int, int]] = {
@@ -102,6 +104,14 @@ HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_credentials": (32, 33, 34),
 }
 """Program of syscalls.bpf.c: the calls that it is reached for."""
+
+BY_OBJECT: tuple[tuple[Kind, tuple[int, ...], tuple[str, ...]], ...] = (
+    (Kind.UNLINK, (7, 8, 9), ("security_path_unlink", "do_unlinkat", "security_path_rmdir", "do_rmdir")),
+    (Kind.RENAME, (10, 11), ("security_path_rename", "do_renameat2")),
+    (Kind.LINK, (12, 13, 14, 15), ("security_path_link", "do_linkat", "security_path_symlink", "do_symlinkat")),
+    (Kind.MOUNT, (19,), ("path_mount",)),
+)
+"""Calls whose files names.bpf.c takes from the kernel's objects, by the functions that it needs for them."""
 
 _COLUMNS = {"x86_64": (1, 2), "aarch64": (3, 4)}
 

@@ -124,6 +124,8 @@ class Report:
     exec_blocking: str = ""
     network_blocking: bool = False
     system_calls: str = ""
+    names: str = ""
+    """Where the names of files that are removed, renamed, linked or mounted on come from."""
     cgroups: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,6 +141,7 @@ class Report:
         lines.append(f"blocking of programs: {self.exec_blocking}")
         lines.append(f"blocking of connections: {'by cgroup hooks' if self.network_blocking else 'not possible'}")
         lines.append(f"system calls: {self.system_calls}")
+        lines.append(f"names given to unlink, rename, link and mount: {self.names}")
         for hook, reason in sorted(self.missing.items()):
             costs = COSTS.get(hook, "see what is not seen below")
             lines.append(f"missing: {hook}, because {reason}")
@@ -191,5 +194,10 @@ def examine() -> Report:
             "by the tracepoint that all calls pass, which costs each about 0.1 microseconds; trampolines: "
             f"{hooks.trampolines}"
         )
+    report.names = (
+        "from the kernel's objects"
+        if hooks.by_object
+        else "from the caller's memory, which a second thread can change while the call runs"
+    )
     report.network_blocking = "may_connect4" in hooks.attached
     return report

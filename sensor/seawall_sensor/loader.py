@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seawall.domain.errors import ConfigError
 
-from seawall_sensor.calls import HANDLERS, call_of_function, call_table, ends
+from seawall_sensor.calls import BY_OBJECT, HANDLERS, call_of_function, call_table, ends
 from seawall_sensor.host import Host
 from seawall_sensor.libbpf import (
     BTF_FUNC,
@@ -114,6 +114,8 @@ class Hooks:
     missing: dict[str, str] = field(default_factory=dict)
     trampolines: str = "not tried"
     """Why system calls are seen by their tracepoint, in the kernel's words; empty = they are not."""
+    by_object: frozenset[int] = frozenset()
+    """Calls whose files are taken from the kernel's objects, not from the caller's names (`enum call`)."""
 
     def blind_kinds(self) -> set[Kind]:
         """Return the kinds of records that no attached program gives."""
@@ -188,12 +190,13 @@ class Programs:
         behind the tracepoint that every call passes."""
         refused: set[str] = set()
         while not self.options.tracepoints and len(refused) <= _MAX_REFUSED:
+            if "names" not in self._objects:
+                self.hooks.by_object = self._load_names(folder)
             source = self._open("ends", folder)
             functions = [program.removeprefix(END) for program in source.programs()]
             source.close()
-            chosen = ends(
-                functions, self._calls(), lambda each: each not in refused and kernel_has_type(each, BTF_FUNC)
-            )
+            calls = self._calls() - self.hooks.by_object
+            chosen = ends(functions, calls, lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
             if not chosen:
                 break
             # A program calls another only when both are for functions of one prototype (6.12), and a kernel's types can
@@ -212,11 +215,39 @@ class Programs:
                 # One function that can not be had, or tracing of functions as a whole: the next turn says which.
                 refused.add(one[1])
             else:
+                self.hooks.attached += self._loaded.get("names", ())
                 self.hooks.trampolines = ""
                 loaded = {each for name in self._loaded if name.startswith("syscalls") for each in self._loaded[name]}
                 self.hooks.attached += [ENDS, *sorted(loaded & set(HANDLERS))]
                 return
+        self._forget()
         self._load("syscalls", folder)
+
+    def _load_names(self, folder: Path) -> frozenset[int]:
+        """Load and attach what takes files from the kernel's objects; return the calls that need nothing else then."""
+        found = self._open("names", folder)
+        programs = {section.partition("/")[2]: program for program, section in found.programs().items()}
+        wanted, calls = [], frozenset[int]()
+        for kind, covered, functions in BY_OBJECT:
+            if kind in self.options.kinds and all(kernel_has_type(each, BTF_FUNC) for each in functions):
+                wanted += [programs[each] for each in functions]
+                calls |= frozenset(covered)
+        for program in programs.values():
+            if program not in wanted:
+                found.leave_out(program)
+        if not wanted:
+            found.close()
+            return calls
+        try:
+            self._finish("names", found, wanted)
+            for program in wanted:
+                found.attach(program)
+        except BpfError as error:
+            log.debug("kernel refused", extra={"object": "names", "log": error.log})
+            found.close()
+            self._forget()
+            return frozenset()
+        return calls
 
     def _load_ends(self, folder: Path, number: int, functions: list[str]) -> None:
         """Load and attach the programs at the ends of functions of one prototype, with handlers of their own."""
@@ -234,10 +265,12 @@ class Programs:
             found.attach(program)
 
     def _forget(self) -> None:
-        for name in [each for each in self._objects if each.startswith(("ends", "syscalls"))]:
+        """Take back what was loaded for system calls."""
+        for name in [each for each in self._objects if each.startswith(("ends", "syscalls", "names"))]:
             self._objects.pop(name).close()
             self._loaded.pop(name, None)
         self.maps.pop("handlers", None)
+        self.hooks.by_object = frozenset()
 
     def _calls(self) -> frozenset[int]:
         """The calls that the wanted kinds of records come from."""
@@ -294,8 +327,8 @@ class Programs:
         return any(program in loaded for loaded in self._loaded.values())
 
     def _open(self, name: str, folder: Path) -> BpfObject:
-        variant = f"{name}.direct" if self._direct else name
-        return BpfObject(folder / f"{variant}.{platform.machine()}.bpf.o")
+        machine = platform.machine()
+        return BpfObject(folder / (f"{name}.direct.{machine}.bpf.o" if self._direct else f"{name}.{machine}.bpf.o"))
 
     def _finish(self, name: str, found: BpfObject, wanted: list[str]) -> None:
         for shared in self.maps.values():
@@ -332,6 +365,8 @@ class Programs:
         if kind.startswith("cgroup") and self.host.cgroup2 is None:
             return "no cgroup v2 hierarchy is mounted"
         if kind == "lsm" and not self.host.has_bpf_lsm():
+            if not self.host.security_modules():
+                return "securityfs is not mounted (/sys/kernel/security), which says whether bpf is among the security modules"
             return "bpf is not among the security modules (lsm= on the kernel's command line)"
         return None
 
@@ -360,7 +395,7 @@ class Programs:
             self._fill_handlers("syscalls")
         for name, found in self._objects.items():
             for program in self._loaded[name]:
-                if program in HANDLERS or name.startswith("ends") or program in self.hooks.attached:
+                if program in HANDLERS or name.startswith(("ends", "names")) or program in self.hooks.attached:
                     continue
                 try:
                     if self._sections[program].startswith("cgroup"):

@@ -147,6 +147,7 @@ def watch(plan: Plan) -> None:
             delivery.close()
         if status is not None:
             status.close()
+        sensor.detach()
 
 
 def _learning(plan: Plan, rules: list[Detection]) -> Learning | None:

@@ -221,7 +221,7 @@ class Sensor:
         self._stopping = True
 
     def close(self) -> None:
-        """Read what waits, report the losses, detach."""
+        """Read what waits and report the losses; `detach` comes after."""
         if self._rings:
             self._stopping = True
             for _ in range(64):
@@ -234,8 +234,11 @@ class Sensor:
             self._heartbeat("stopping")
             for ring in self._rings:
                 ring.close()
-        self.programs.close()
         self.sink.flush()
+
+    def detach(self) -> None:
+        """Take the programs out of the kernel: it waits about a tenth of a second for each function it lets go."""
+        self.programs.close()
 
     def _read_once(self) -> int:
         """Read one batch of each ring, handle it in order of time; return how many records it had."""

@@ -162,7 +162,7 @@ def changed(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     entry, container = enricher.actor(head)
     base = enricher.base(head, entry, container)
     path = path or joined(cwd, asked)
-    target = joined(target_cwd, target)
+    target = joined(target_cwd, target) if target else target_cwd
     if head.kind == Kind.UNLINK:
         found.append(FileUnlink(**base, path=path, directory=bool(record.flags)))
     elif head.kind == Kind.RENAME:
@@ -196,13 +196,13 @@ def _is_folder(enricher: Enricher, head: Head, path: str) -> bool:
 
 def mounted(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
     """A file system mounted or unmounted."""
-    record, _, asked, target, filesystem, _ = _texts(enricher, data)
+    record, path, asked, target, filesystem, _ = _texts(enricher, data)
     entry, container = enricher.actor(head)
     found.append(
         Mount(
             **enricher.base(head, entry, container),
             source=f"/dev/{asked}" if record.mode and asked else asked,
-            target=target,
+            target=target or path,
             filesystem=filesystem if record.operation in _TYPED else "",
             flags=record.flags,
             unmount=record.operation == _UMOUNT,
