@@ -459,4 +459,4 @@ SHARED_MAPS = (
     "sensitive_folders", "socket_owners", "known_credentials", "policies", "listed_names", "blocked_networks",
     "used_files", "interpreters", "script_readers", "handlers",
 )  # fmt: skip
-"""Maps that every object declares (seawall.h); the first object makes them, the others use them."""
+"""Maps that every object declares (maps.h); the first object makes them, the others use them."""

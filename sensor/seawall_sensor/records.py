@@ -1,4 +1,4 @@
-"""The records of `sensor/bpf/seawall.h`: layouts and constants. `tests/sensor/test_layout.py` compares them with BTF."""
+"""The records of `sensor/bpf/records.h`: layouts and constants. `tests/sensor/test_layout.py` compares them with BTF."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_layout(programs, machine):
     assert found["exec_record"][1]["ns_pid"] == records.NS_PID_AT
     assert found["exec_record"][0] == records.EXEC_BYTES
     assert found["exec_record"][1]["ancestors"] == HEAD + records.EXEC.size
-    # The other records are local to functions and have no BTF: the compiler holds them to these sizes (seawall.h).
+    # The other records are local to functions and have no BTF: the compiler holds them to these sizes (records.h).
     sizes = [records.EXIT.size, records.FILE.size, records.NET.size, records.KERNEL.size, records.DNS.size]
     assert [HEAD + size for size in sizes] == [112, 136, 168, 144, 128]
     assert found["options"][0] == records.OPTIONS.size

@@ -23,7 +23,7 @@ _RUNTIMES = ("runc", "crun", "youki", "conmon", "containerd-shim", "podman", "ru
 _PATHS = 8192
 
 ACTIONS = {1: "audit", 2: "kill", 3: "block"}
-"""`ACTION_*` of seawall.h, in the words of `Enforced.action`."""
+"""`ACTION_*` of records.h, in the words of `Enforced.action`."""
 
 
 class Enricher:
