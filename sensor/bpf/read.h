@@ -145,12 +145,8 @@ static __always_inline u64 address_subject(const struct address *a)
 /* The number behind a typed pointer: functions of their own take nothing else. */
 static __always_inline u64 address(struct scratch *s, const void *p)
 {
-#ifdef DIRECT_READS
 	*(volatile u64 *)&s->address = (u64)p;
 	return *(volatile u64 *)&s->address;
-#else
-	return (u64)p;
-#endif
 }
 
 #endif

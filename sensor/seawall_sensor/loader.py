@@ -114,6 +114,8 @@ class Hooks:
     missing: dict[str, str] = field(default_factory=dict)
     trampolines: str = "not tried"
     """Why system calls are seen by their tracepoint, in the kernel's words; empty = they are not."""
+    direct: bool = False
+    """Whether the kernel's objects are read by plain loads."""
     by_object: frozenset[int] = frozenset()
     """Calls whose files are taken from the kernel's objects, not from the caller's names (`enum call`)."""
 
@@ -183,6 +185,7 @@ class Programs:
                 for program in self._programs_by_object.get(name, ()):
                     if self._reason_against(program, self._sections[program]) is None:
                         self.hooks.missing[program] = error.message
+        self.hooks.direct = self._direct
         self._attach()
 
     def _load_calls(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ from seawall_sensor.calls import CALLS, HANDLERS, call_of_function, call_table, 
 from seawall_sensor.check import kinds_of
 from seawall_sensor.files import script_of
 from seawall_sensor.host import Host
+from seawall_sensor.libbpf import BTF_FUNC, function_prototype, kernel_has_type
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.records import Kind
 
@@ -75,6 +76,29 @@ def test_only_what_is_needed():
 )
 def test_what_the_loader_was_told_to_run(args, program):
     assert script_of("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", args, "/srv") == program
+
+
+@pytest.mark.real("ebpf")
+@pytest.mark.bpf
+def test_both_ways_of_reading_the_kernel_s_objects_load_here(programs):
+    attached = []
+    for direct in (True, False):
+        loaded = Programs(Host.here(), Options(direct=direct, enforce=True))
+        try:
+            loaded.start()
+            attached.append(set(loaded.hooks.attached))
+        finally:
+            loaded.close()
+        assert loaded.hooks.direct is (direct and kernel_has_type("bpf_rdonly_cast", BTF_FUNC))
+    assert attached[0] == attached[1] > {"on_exec"}
+
+
+@pytest.mark.real("ebpf")
+@pytest.mark.bpf
+def test_functions_of_one_prototype_are_known(programs):
+    prototypes = {function_prototype(f"__x64_sys_{each}") for each in ("openat", "unlinkat", "connect", "mount")}
+    assert 0 not in prototypes
+    assert function_prototype("no_such_function") == 0
 
 
 @pytest.mark.real("ebpf")
