@@ -70,7 +70,7 @@ def test_json_is_what_was_promised(place):
     run = seawall("scan", "oci:image", "--format", "json", cwd=place)
     assert (run.returncode, run.stderr) == (0, "")
     body = json.loads(run.stdout)
-    assert list(body) == ["image", "packages", "findings", "gaps"]
+    assert list(body) == ["image", "packages", "findings", "gaps", "not_judged"]
     assert {"pkg:npm/lodash@4.17.20", "pkg:pypi/flask@1.0"} <= {item["purl"] for item in body["packages"]}
     findings = {item["id"]: item for item in body["findings"]}
     assert set(findings) == {"CVE-2026-10001", "CVE-2026-2", "CVE-2026-3"}
@@ -83,6 +83,7 @@ def test_json_is_what_was_promised(place):
     assert (findings["CVE-2026-3"]["in_kev"], findings["CVE-2026-3"]["aliases"]) == (True, ["GHSA-1111-2222-3333"])
     assert findings["CVE-2026-2"]["status"] == "wont_fix"
     assert body["gaps"] == []
+    assert body["not_judged"] == [{"ecosystem": "PyPI", "packages": 1}], "no record is about PyPI"
 
 
 @pytest.mark.parametrize(("level", "code"), [("low", 3), ("high", 3), ("critical", 3), ("CRITICAL", 3)])
@@ -114,8 +115,19 @@ def test_the_table_fits_and_says_what_matters(place, width):
     run = seawall("scan", "oci:image", cwd=place, COLUMNS=str(width))
     assert run.returncode == 0
     assert max(map(len, run.stdout.splitlines())) <= width
-    for word in ("CVE-2026-10001", "libssl3", "3.0.9-1", "critical", "will not be fixed"):
-        assert word in run.stdout, word
+    for word in ("CVE-2026-10001", "libssl3", "3.0.9-1", "critical", "will not be fixed", "1 of PyPI"):
+        assert word in " ".join(run.stdout.split()), word
+
+
+def test_what_cannot_be_judged_is_not_called_clean(place):
+    """An Alpine image, of which the advisory file holds nothing: no finding is no verdict."""
+    layout = Layout()
+    apk = "P:openssl\nV:1.1.1b-r1\nA:x86_64\no:openssl\n\n"
+    layout.image([tar_of({"etc/os-release": "ID=alpine\nVERSION_ID=3.22.1\n", "lib/apk/db/installed": apk})], tag="1")
+    layout.write(place / "alpine")
+    text = " ".join(seawall("scan", "oci:alpine", cwd=place).stdout.split())
+    assert "1 of Alpine:v3.22" in text
+    assert "No open findings" not in text
 
 
 @pytest.mark.parametrize(

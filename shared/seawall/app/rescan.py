@@ -18,6 +18,7 @@ from seawall.ports.advisories import Advisories
 from seawall.ports.clock import Clock
 from seawall.ports.inventory_index import InventoryIndex, PackageKey
 from seawall.ports.store import ImageStore
+from seawall.vulnerability.coverage import not_judged
 from seawall.vulnerability.exceptions import NO_EXCEPTIONS, Exceptions, ImageNames, apply
 from seawall.vulnerability.match import match
 
@@ -218,7 +219,13 @@ def _renewed(
     ).findings
     kept = tuple(finding for finding in report.findings if finding.purl not in purls)
     findings = sorted((*kept, *fresh), key=lambda item: (-item.priority, item.id, item.purl, item.path))
-    return replace(report, findings=tuple(findings), scanned_at=now, database=advisories.id)
+    return replace(
+        report,
+        findings=tuple(findings),
+        scanned_at=now,
+        database=advisories.id,
+        not_judged=not_judged(report.packages, advisories, report.distro),
+    )
 
 
 def _name(finding: Finding) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from seawall.domain.packages import Package
 from seawall.domain.severity import Severity
 from seawall.ports.advisories import Advisories
 from seawall.ports.clock import Clock
+from seawall.vulnerability.coverage import not_judged
 from seawall.vulnerability.exceptions import NO_EXCEPTIONS, Exceptions, ImageNames, apply
 from seawall.vulnerability.match import match
 from seawall.vulnerability.priority import Exposure
@@ -112,6 +113,7 @@ def judge(
         labels=dict(inventory.labels),
         size_bytes=inventory.size_bytes,
         index_digest=inventory.index_digest,
+        not_judged=not_judged(inventory.packages, advisories, inventory.distro),
     )
 
 

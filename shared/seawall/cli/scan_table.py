@@ -19,6 +19,7 @@ _STYLES = {
 }  # fmt: skip
 _SHORT = {Severity.INFORMATIONAL: "info"}
 MAX_GAPS = 20
+MAX_KINDS = 5
 
 
 def print_report(report: ImageReport, console: Console | None = None) -> None:
@@ -30,7 +31,7 @@ def print_report(report: ImageReport, console: Console | None = None) -> None:
     if shown:
         out.print(_table(shown, out.width))
     else:
-        out.print("No open findings.", style="green")
+        _print_none(report, out)
     for status in dict.fromkeys(finding.status for finding in others):
         _print_others(status, [finding for finding in others if finding.status == status], out)
     if report.gaps:
@@ -54,6 +55,8 @@ def _print_head(report: ImageReport, out: Console) -> None:
                 style="yellow",
             )
         )
+    if report.not_judged:
+        _print_not_judged(report, out)
     counts = Counter(finding.severity for finding in report.findings if finding.status == "open")
     line = Text()
     for severity in sorted(Severity, reverse=True):
@@ -61,6 +64,26 @@ def _print_head(report: ImageReport, out: Console) -> None:
             line.append(f" {severity.label} {counts[severity]} ", style=_STYLES[severity]).append(" ")
     if line:
         out.print(line)
+
+
+def _print_none(report: ImageReport, out: Console) -> None:
+    judged = len(report.packages) - sum(item.packages for item in report.not_judged)
+    if not report.not_judged:
+        out.print("No open findings.", style="green")
+    elif judged:
+        out.print(f"No open findings in the {judged:,} packages that were judged.")
+
+
+def _print_not_judged(report: ImageReport, out: Console) -> None:
+    kinds = ", ".join(f"{item.packages:,} of {item.ecosystem}" for item in report.not_judged[:MAX_KINDS])
+    more = f" and {len(report.not_judged) - MAX_KINDS} other kinds" if len(report.not_judged) > MAX_KINDS else ""
+    out.print(
+        Text(
+            f"Packages not judged, as the advisory file holds nothing about their kind: {kinds}{more}. "
+            "`seawall db update` fetches what OSV has.",
+            style="yellow",
+        )
+    )
 
 
 def _table(findings: Sequence[Finding], width: int) -> Table:

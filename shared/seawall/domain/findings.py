@@ -45,6 +45,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class NotJudged:
+    """How many packages are of an ecosystem of which the advisory file holds nothing, neither good nor bad."""
+
+    ecosystem: str
+    """OSV's name; the distribution's own, or purl's type, where OSV has none."""
+    packages: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageReport:
     """What is known of one image of one platform after a scan. `digest` is the platform manifest's digest."""
 
@@ -62,3 +71,4 @@ class ImageReport:
     size_bytes: int = 0
     index_digest: str = ""
     """Digest of the index that the platform manifest was chosen from, if any."""
+    not_judged: tuple[NotJudged, ...] = ()

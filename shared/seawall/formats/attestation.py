@@ -70,9 +70,11 @@ def statement(report: ImageReport, name: str, *, created_at: datetime, ttl: time
 
 
 def summary(report: ImageReport) -> dict[str, int]:
-    """Open findings by severity label, and how many packages and gaps there are."""
+    """Open findings by severity label, and how many packages, gaps, and packages nobody could judge there are."""
     counts = Counter(finding.severity.label for finding in report.findings if finding.status == "open")
-    return dict(counts) | {"packages": len(report.packages), "gaps": len(report.gaps)}
+    unknown = sum(item.packages for item in report.not_judged)
+    known = dict(counts) | {"packages": len(report.packages), "gaps": len(report.gaps)}
+    return known | {"not_judged": unknown} if unknown else known
 
 
 def read(payload: bytes) -> Attested:

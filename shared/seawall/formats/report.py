@@ -9,7 +9,7 @@ from seawall.domain.packages import Package
 
 
 def document(report: ImageReport) -> dict[str, Any]:
-    """Return the report as JSON values: image, packages, findings, gaps. Keys are only ever added."""
+    """Return the report as JSON values: image, packages, findings, gaps, what was not judged. Keys are only ever added."""
     return {
         "image": {
             "name": report.name,
@@ -32,6 +32,7 @@ def document(report: ImageReport) -> dict[str, Any]:
         "gaps": [
             {"where": gap.where, "reason": gap.reason, "layer": gap.layer, "line": gap.line} for gap in report.gaps
         ],
+        "not_judged": [{"ecosystem": item.ecosystem, "packages": item.packages} for item in report.not_judged],
     }
 
 

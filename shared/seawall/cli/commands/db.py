@@ -113,6 +113,8 @@ def info(
 
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
+        if name == "releases":
+            value = f"{len(value):,}"
         if name == "sources":
             value = "\n".join(f"{item['source']}: {item['records'] or item['facts']}" for item in value)
         elif isinstance(value, dict):
