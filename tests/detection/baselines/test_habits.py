@@ -156,6 +156,16 @@ def test_a_new_image_is_learnt_for_a_while_by_all_replicas():
     assert told(habits, ran("/opt/evil2", where=old[0]), hour=53) == ["BL-0101"]
 
 
+def test_a_new_pod_template_of_the_same_image_is_learnt_too():
+    habits = Habits(RULES)
+    new = msgspec.structs.replace(POD, id="9" * 64, labels={"pod-template-hash": "7f9c"})
+    usual(habits, ran("app"), hours=48)
+    assert told(habits, ran("app --with-cache", where=new), ran("/usr/bin/cache-probe", where=new), hour=48) == []
+    assert told(habits, ran("/usr/bin/cache-probe", where=new), ran("evil", where=new), hour=54) == []
+    usual(habits, ran("app", where=new), hours=2, start=55)
+    assert told(habits, ran("/usr/bin/cache-probe", where=new), ran("worse", where=new), hour=58) == ["BL-0101"]
+
+
 def test_the_first_start_that_is_watched_teaches():
     """The sensor came after the pods: their start-up scripts are seen for the first time days later."""
     habits = Habits(RULES)
@@ -315,7 +325,7 @@ def test_a_restart_changes_nothing(steps, when):
     assert [p.name for p in straight.profiles()] == [p.name for p in broken.profiles()]
     for a, b in zip(straight.profiles(), broken.profiles(), strict=True):
         assert a.families == b.families
-        assert (a.slots, a.network_slots, a.images) == (b.slots, b.network_slots, b.images)
+        assert (a.slots, a.network_slots, a.versions) == (b.slots, b.network_slots, b.versions)
     assert straight.features() == broken.features()
 
 

@@ -5,7 +5,7 @@ and has to say what would have been usual: it keeps the values themselves, of it
 
 - A family of a workload is judged once the workload was active in the whole learning time and the later half of it brought
   nothing new. Replicas share a profile. Hours without activity teach nothing.
-- A new image, and the first start-up that is watched, are learnt without alerts: roll-outs are quiet.
+- A new version, and the first start-up that is watched, are learnt without alerts: roll-outs are quiet.
 - What alerts is not learnt, nor is what a rule of medium severity or above alerts on; on the fourth day it is usual.
 - Times are the events' own. Memory is bounded: values a family, workloads, values in all; what was quiet longest goes first,
   and what is still being learnt before what is known.
@@ -22,7 +22,7 @@ from typing import Any
 from seawall.detection.baselines.features import network_of
 from seawall.detection.baselines.habit import Habit
 from seawall.detection.baselines.profiles import HabitSettings, Profile
-from seawall.detection.baselines.runtime_features import NETWORK, Feature, runtime_features, workload_of
+from seawall.detection.baselines.runtime_features import NETWORK, Feature, runtime_features, version_of, workload_of
 from seawall.detection.baselines.telling import Telling
 from seawall.detection.declaration import Detection
 from seawall.detection.describe import describe
@@ -98,7 +98,7 @@ class Habits:
         self._slot_ns = self.settings.slot_ns
         self._profiles: OrderedDict[str, Profile] = OrderedDict()
         self._features = 0
-        self._names: dict[str, tuple[ContainerContext, str]] = {}
+        self._names: dict[str, tuple[ContainerContext, str, str]] = {}
         self._started: OrderedDict[str, int] = OrderedDict()
         self._seen: dict[int, int] = {}
         self._telling = Telling(self._slot_ns)
@@ -216,7 +216,7 @@ class Habits:
         if known is None or known[0] is not container:
             if len(self._names) >= MAX_CONTAINERS:
                 self._names.clear()
-            known = self._names[container.id] = (container, workload_of(container))
+            known = self._names[container.id] = (container, workload_of(container), version_of(container))
         name = known[1]
         profile = self._profiles.get(name)
         if profile is None:
@@ -227,7 +227,7 @@ class Habits:
         slots = profile.slots
         if not self.paused:
             profile.mark(event.ts_ns // self._slot_ns, event.ts_ns // DAY_NS, network=network)
-        profile.note_image(container.image_digest or container.image)
+        profile.note_version(known[2])
         self.changed |= profile.slots != slots
         return profile
 

@@ -12,7 +12,7 @@ from seawall.detection.baselines.runtime_features import NETWORK, Feature
 SLOTS = 24
 """The learning time is divided into so many parts; activity in as many different ones is what it takes."""
 CHANGE_SLOTS = 2
-"""A new image, and what its roll-out brings, is learnt while less than this many active parts have passed."""
+"""A new version, and what its roll-out brings, is learnt while less than this many active parts have passed."""
 ABSENCE_SLOTS = 7 * SLOTS
 """A workload that did nothing on the network for so many active parts has the habit of doing nothing there."""
 START_S = 300.0
@@ -21,7 +21,7 @@ MAX_VALUES = 128
 """Values a family; a workload that brings more while it is learnt has no habits there."""
 MEMORY_DAYS = 35
 """Active days after which a value that did not come again is forgotten: a monthly job is remembered."""
-MAX_IMAGES, MAX_ALERTED = 16, 64
+MAX_VERSIONS, MAX_ALERTED = 16, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Profile(msgspec.Struct, array_like=True):
     start_ns: int = 0
     """First container whose start was watched; 0 = none yet."""
     changed: int = -CHANGE_SLOTS
-    """`slots` at the last new image."""
-    images: dict[str, int] = {}
-    """Digests, or references where none is known, with the active day of their first sight."""
+    """`slots` at the last new version."""
+    versions: dict[str, int] = {}
+    """Image and pod template (`version_of`) with the active day of their first sight."""
     families: dict[str, Family] = {}
     alerted: dict[str, tuple[int, int]] = {}
     """`family value`: on how many days it alerted, and the last of them."""
@@ -97,18 +97,18 @@ class Profile(msgspec.Struct, array_like=True):
         if day > self.last_day or day < self.last_day - 1:
             self.days, self.last_day = self.days + 1, day
 
-    def note_image(self, image: str) -> None:
-        """Note which image runs: another one than before makes the workload learn for a while."""
-        if not image or image in self.images:
+    def note_version(self, version: str) -> None:
+        """Note which version runs: another one than before makes the workload learn for a while."""
+        if not version or version in self.versions:
             return
-        if self.images:
+        if self.versions:
             self.changed = self.slots
-        if len(self.images) >= MAX_IMAGES:
-            del self.images[next(iter(self.images))]
-        self.images[image] = self.days
+        if len(self.versions) >= MAX_VERSIONS:
+            del self.versions[next(iter(self.versions))]
+        self.versions[version] = self.days
 
     def is_changing(self) -> bool:
-        """True in the time after a new image."""
+        """True in the time after a new version."""
         return self.slots - self.changed < CHANGE_SLOTS
 
     def settled(self, name: str) -> bool:

@@ -103,6 +103,13 @@ def workload_of(container: ContainerContext) -> str:
     return cut(f"{image}/{name}" if name else image)
 
 
+def version_of(container: ContainerContext) -> str:
+    """Return what a roll-out changes: the image's digest, or its reference, and the hash of the pod's template."""
+    labels = container.labels
+    template = labels.get("pod-template-hash") or labels.get("controller-revision-hash") or ""
+    return cut(f"{container.image_digest or container.image} {template}".strip())
+
+
 def runtime_features(event: RuntimeEvent) -> Features:
     """Return what can be learnt from the event, without its bytes; of one outside containers, nothing."""
     read = READERS.get(type(event))
