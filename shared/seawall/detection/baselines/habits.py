@@ -61,7 +61,7 @@ class HabitStats:
     unconfirmed: Counter[str] = field(default_factory=Counter)
     """By analytic: alerted on `confirm_days` days and taken as usual."""
     repeated: Counter[str] = field(default_factory=Counter)
-    """By analytic: told within the last ten minutes, or too many at once."""
+    """By analytic: told within the last day, or too many at once."""
     evicted: int = 0
     """Workloads that had to make room."""
     errors: Counter[str] = field(default_factory=Counter)

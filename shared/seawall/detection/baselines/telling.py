@@ -7,7 +7,7 @@ from collections import OrderedDict
 from seawall.detection.baselines.runtime_features import Feature
 from seawall.domain.runtime_events import RuntimeEvent
 
-SILENCE_NS = 600_000_000_000
+SILENCE_NS = 86_400_000_000_000
 """The same thing in the same container is told again after this."""
 MAX_RAISED = 32
 """Alerts of one workload within one part of the learning time; a scan is one matter."""
