@@ -11,7 +11,7 @@ from seawall.detection.baselines.runtime_features import NETWORK, Feature
 
 SLOTS = 24
 """The learning time is divided into so many parts; activity in as many different ones is what it takes."""
-CHANGE_SLOTS = 2
+CHANGE_SLOTS = 4
 """A new version, and what its roll-out brings, is learnt while less than this many active parts have passed."""
 ABSENCE_SLOTS = 7 * SLOTS
 """A workload that did nothing on the network for so many active parts has the habit of doing nothing there."""
