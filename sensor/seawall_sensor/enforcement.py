@@ -41,7 +41,7 @@ class Enforcer:
         self._by_cgroup: dict[int, Policy] = {}
         self._spared: OrderedDict[str, None] = OrderedDict()
         self._digests: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
-        self._own = _own_container()
+        self._own, self._own_cgroup = _own_container(), host.own_cgroup()
 
     def start(self, maps: Mapping[str, Map]) -> None:
         """Write what the policies say; they hold for nobody yet."""
@@ -64,6 +64,8 @@ class Enforcer:
             return
         identity = container.context.id
         policy = None
+        if self._own_cgroup in container.cgroups:
+            self._own = identity
         if identity != self._own and identity not in self._spared and not container.gone:
             policy = self._file.find(container.context)
         for cgroup in container.cgroups:

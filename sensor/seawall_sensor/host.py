@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
 import logging
 import os
 import tempfile
@@ -11,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_CLONE_NEWCGROUP = 0x02000000
+_INITIAL_CGROUP_NAMESPACE = 0xEFFFFFFB
+"""PROC_CGROUP_INIT_INO of linux/proc_ns.h: the same on every machine."""
 
 V1_CONTROLLERS = ("pids", "memory", "devices", "cpu", "freezer")
 """Controllers that every container runtime puts its containers in, in the order that we prefer."""
@@ -48,7 +54,9 @@ class Host:
 
     @classmethod
     def here(cls, node: str = "") -> Host:
-        """Return the facts of this machine."""
+        """Return the facts of this machine. In a container the calling thread, and those that it starts, see the node's
+        cgroups from then on."""
+        _join_cgroup_namespace()
         uname = os.uname()
         subsystem, root, hierarchy = _container_hierarchy()
         return cls(
@@ -63,6 +71,15 @@ class Host:
             hierarchy=hierarchy,
             cpus=os.sysconf("SC_NPROCESSORS_ONLN"),
         )
+
+    def own_cgroup(self) -> int:
+        """Return the number of the sensor's own cgroup, as the kernel's programs tell it; 0 when it can not be found."""
+        for line in read_text("/proc/self/cgroup").splitlines():
+            number, _, rest = line.partition(":")
+            if number == str(self.hierarchy):
+                with contextlib.suppress(OSError):
+                    return os.stat(self.cgroup_root + rest.partition(":")[2]).st_ino
+        return 0
 
     def has_bpf_lsm(self) -> bool:
         """Whether LSM programs are called: without "bpf" in `lsm=` they attach without an error and never run."""
@@ -85,15 +102,44 @@ def _mount_namespace() -> int:
     return 0
 
 
+def _join_cgroup_namespace() -> None:
+    """In a container with a cgroup namespace of its own, paths of cgroups are told from the container's: other containers
+    would have none. Needs CAP_SYS_ADMIN and a process of the node's; without, what can be seen stays as it is."""
+    if _inode("/proc/self/ns/cgroup") in (_INITIAL_CGROUP_NAMESPACE, 0):
+        return
+    # The node's first process, or whoever else is in its namespace and may be looked at: the container's monitor is.
+    others = (each for each in os.listdir("/proc") if each.isdecimal())
+    for pid in itertools.chain(("1", str(os.getppid())), itertools.islice(others, 4096)):
+        path = f"/proc/{pid}/ns/cgroup"
+        if _inode(path) != _INITIAL_CGROUP_NAMESPACE:
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            failed = ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWCGROUP)
+            os.close(descriptor)
+            if failed:
+                log.warning("the node's cgroup namespace can not be joined: %s", os.strerror(ctypes.get_errno()))
+            return
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
 def _mounts(kind: str) -> list[tuple[str, str]]:
-    """Return (folder, superblock options) of the mounts of a file system type."""
-    found = []
+    """Return (folder, superblock options) of the mounts of a file system type: those of its whole, if there are any; in a
+    container `/sys/fs/cgroup` shows its own part, and the node's is below `/host`."""
+    whole: list[tuple[str, str]] = []
+    parts: list[tuple[str, str]] = []
     for line in read_text("/proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         fields, type_and_options = left.split(), right.split()
         if len(fields) > 4 and len(type_and_options) > 2 and type_and_options[0] == kind:
-            found.append((fields[4], type_and_options[2]))
-    return found
+            (whole if fields[3] == "/" else parts).append((fields[4], type_and_options[2]))
+    return whole or parts
 
 
 def _container_hierarchy() -> tuple[int, str, int]:
