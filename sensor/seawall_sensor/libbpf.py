@@ -106,11 +106,16 @@ def _libbpf() -> ctypes.CDLL:
     return library
 
 
+_ENOTSUPP = 524
+"""Of the kernel's own numbers (linux/errno.h): a kind of program or attachment that this architecture does not have."""
+
+
 class BpfError(ConfigError):
     """The kernel refused a program or a map. `errno` is its number, `log` what libbpf and the verifier said."""
 
     def __init__(self, what: str, number: int, log_text: str = "") -> None:
-        super().__init__(f"{what}: {os.strerror(number) if number else 'refused'}", hint=_hint(number))
+        reason = "not supported by this kernel" if number == _ENOTSUPP else os.strerror(number) if number else "refused"
+        super().__init__(f"{what}: {reason}", hint=_hint(number))
         self.errno = number
         self.log = log_text
 
