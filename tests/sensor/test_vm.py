@@ -1,6 +1,6 @@
 """On Debian's cloud kernel, where the BPF security module exists: `check` tells the truth, drifted and listed programs are
-refused with EPERM before anything of them ran, the alerts say so, and system calls are seen without the tracepoint that all
-of them pass."""
+refused with EPERM before anything of them ran, the alerts say so, system calls are seen without the tracepoint that all
+of them pass, and files are named by the kernel's objects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ cat > /run/policy.yaml <<'X'
 {POLICY}
 X
 for each in busybox listed; do cp /bin/busybox /run/c/lower/bin/$each; done
-python -m seawall_sensor.cli run --output jsonl --only alert --policy /run/policy.yaml > /run/out 2>/run/errors &
+python -m seawall_sensor.cli run --output jsonl --policy /run/policy.yaml > /run/out 2>/run/errors &
 sensor=$!
 for i in $(seq 1200); do grep -q '"ready"' /run/out && break; sleep 0.2; done
 cgroup=/sys/fs/cgroup/libpod-{CONTAINER}.scope
@@ -54,7 +54,10 @@ echo $$ > /cg/libpod-{CONTAINER}.scope/cgroup.procs; sleep 3
 /bin/busybox true; echo "image $?"
 /bin/busybox cp /bin/busybox /drifted; /drifted true; echo "drifted $?"
 /bin/listed true; echo "listed $?"
-/bin/busybox unshare -m /bin/busybox true'
+/bin/busybox unshare -m /bin/busybox true
+/bin/busybox mkdir /real; /bin/busybox ln -s /real /by; echo x > /a
+/bin/busybox mv /a /by/b; /bin/busybox ln /by/b /by/c; /bin/busybox ln -s /dev/null /by/d; /bin/busybox rm /by/c
+/bin/busybox mount -t proc proc /by'
 X
 sleep 2
 unshare -m /bin/busybox sh /run/inside > /run/inside.out 2>&1
@@ -62,6 +65,7 @@ sed 's/^/inside /' /run/inside.out
 sleep 5
 kill $sensor; wait $sensor
 grep '"kind":"alert"' /run/out | sed 's/^/line /'
+grep -E '^.{{0,40}}"event":"(file_rename|file_unlink|file_link|mount)"' /run/out | grep '"name":"shop"' | sed 's/^/event /'
 python -m seawall_sensor.cli check --format json > /run/check.json 2>/run/check.errors
 echo "check $(tr -d '\\n' < /run/check.json)"
 sed 's/^/error /' /run/errors /run/check.errors | head -40
@@ -86,6 +90,8 @@ def test_check_tells_the_truth(console):
     assert "call_ends" in found["attached"]
     assert "on_sys_exit" not in found["attached"]
     assert "trampolines" in found["system_calls"]
+    assert found["reading"].startswith("calls of a helper")
+    assert found["names"] == "from the kernel's objects"
     assert "before they run" in found["exec_blocking"]
     assert found["blind"] == []
 
@@ -105,6 +111,20 @@ def test_a_system_call_is_seen_at_the_end_of_its_function(console):
     (made,) = [each for each in _alerts(console) if each["analytic"] == "RT-0901" and each["container"]]
     assert made["container"]["name"] == "shop"
     assert "mnt" in made["message"]
+
+
+def test_files_are_named_by_what_the_kernel_changed_not_by_what_the_caller_said(console):
+    """A folder reached by a link: the caller's text would say `/by`."""
+    seen = [json.loads(line.removeprefix("event ")) for line in console.splitlines() if line.startswith("event ")]
+    root = "/run/c/root"
+    told = {(each["event"], each.get("path", each.get("source")), each.get("target", "")) for each in seen}
+    assert {
+        ("file_rename", f"{root}/a", f"{root}/real/b"),
+        ("file_link", f"{root}/real/b", f"{root}/real/c"),
+        ("file_link", "/dev/null", f"{root}/real/d"),
+        ("file_unlink", f"{root}/real/c", ""),
+        ("mount", "proc", f"{root}/real"),
+    } <= told
 
 
 def test_alerts_say_so(console):
