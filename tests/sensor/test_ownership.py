@@ -27,7 +27,7 @@ class Folder:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def owners(self, *paths: str) -> list[list[str]]:
-        with Root(1, str(self.proc)) as root:
+        with Root.of(1, str(self.proc)) as root:
             found = Owners(root)
             return [sorted(set(found.of(path, root))) for path in paths]
 
@@ -76,7 +76,7 @@ def test_python_of_this_very_environment(tmp_path):
     target.parent.mkdir(parents=True)
     target.symlink_to(site)  # leads out of the root: nothing of it may be read
     assert folder.owners("/app/site-packages/httpx/__init__.py") == [[]]
-    with Root("self") as root:
+    with Root.of("self") as root:
         found = Owners(root)
         version = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
         assert found.of(f"{site}/httpx/_client.py", root) == ["pypi/httpx"]
