@@ -151,6 +151,8 @@ class Decoder:
 
     def _means(self, kind: int, data: bytes) -> bool:
         """Whether a change of a file by a process of the node itself is one that analytics look at."""
+        if len(data) < _TEXTS_AT:
+            return True  # too short for what it says it is: counted when it is decoded
         if kind == _CHMOD and WORD(data, _MODE_AT)[0] & 0o6000:
             return True
         return self._host_files.wants(data[_TEXTS_AT:])
