@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 
 import pytest
 from seawall_sensor import limits
@@ -59,6 +60,8 @@ def test_a_sensor_that_fell_behind_sheds_says_so_and_recovers(programs):
     """Stopped while programs start, it wakes to a full ring: whatever the machine's speed. CPU is no reason here."""
     running = Running("--cpu-share", "16", "--fold-s", "0", "--no-inventory", "--all-hooks")
     running.wait_for(lambda line: line["kind"] == "heartbeat" and line["state"] == "ready", 60)
+    # It says that it is ready before it reads: stopped in between, it would empty the ring before it looks at its level.
+    time.sleep(2)
     running.process.send_signal(signal.SIGSTOP)
     try:
         subprocess.run(["sh", "-c", "i=0; while [ $i -lt 9000 ]; do /bin/true; i=$((i+1)); done"], check=True)
