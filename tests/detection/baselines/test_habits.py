@@ -254,7 +254,7 @@ def test_which_containers_are_one_workload(one, other, same):
         pytest.param(ran("python3.11 /app/x.py", script="/app/x.py"), "/usr/bin/python3.11 /app/x.py", id="script"),
         pytest.param(ran("bash -c id"), "/usr/bin/bash -c", id="inline"),
         pytest.param(ran("/tmp/x", drift=True), "/tmp/x (not from the image)", id="drift"),
-        pytest.param(ran("sh /work/8f3e9a01c/step.sh", script="/work/8f3e9a01c/step.sh"), "/usr/bin/sh /work/#/step.sh", id="an id in the path"),
+        pytest.param(ran("sh /jobs/8f3e9a01c/step.sh", script="/jobs/8f3e9a01c/step.sh"), "/usr/bin/sh /jobs/#/step.sh", id="an id in the path"),
         pytest.param(read("/run/secrets/eks.amazonaws.com/serviceaccount/..2026/token", "cat x"), "cat", id="token"),
         pytest.param(read("/proc/4711/environ", "cat x", target_pid=4711), "cat /proc/#/environ", id="another process"),
         pytest.param(dialled("10.1.2.3", 40000), "10.1.0.0/16:high", id="a port given out"),

@@ -130,7 +130,7 @@ def week(seed: int = 1) -> Iterator[Any]:
             for _ in range(3)
         ]
         batch = container(f"Job/batch-{hour}", hour, name="batch", namespace="data")
-        events += [at(hour + 0.6, ran(f"/work/{dice.randrange(10**6)}/step-{dice.choice('abcdefgh')}", where=batch))]
+        events += [at(hour + 0.6, ran(f"/jobs/{dice.randrange(10**6)}/step-{dice.choice('abcdefgh')}", where=batch))]
         idle = container("Deployment/static", 1, name="nginx")
         events.append(at(hour + 0.9, event(NodeInventory, where=None, containers=(ContainerInUse(idle),))))
         yield from sorted(events, key=lambda item: item.ts_ns)
