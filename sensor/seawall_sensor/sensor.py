@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import resource
 import select
 import struct
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from seawall.detection.folding import fold
-from seawall.domain.runtime_events import NO_PROCESS, Enforced, Heartbeat, Loss, ProcessExec, RuntimeEvent, ScriptRun
+from seawall.domain.runtime_events import Enforced, Loss, ProcessExec, RuntimeEvent, ScriptRun
 
 from seawall_sensor import sensitive
 from seawall_sensor.containers import Container, ContainerIndex
@@ -27,7 +25,8 @@ from seawall_sensor.listening import listeners
 from seawall_sensor.loader import Options, Programs
 from seawall_sensor.output import Sink
 from seawall_sensor.processes import Entry, ProcessCache
-from seawall_sensor.records import KIND_AT, KINDS, TAIL_AT, Kind
+from seawall_sensor.records import KIND_AT, TAIL_AT, Kind
+from seawall_sensor.reports import Reports, Status
 from seawall_sensor.ring import RingBuffer
 from seawall_sensor.starts import QuietStarts
 
@@ -38,15 +37,6 @@ log = logging.getLogger(__name__)
 
 HOST_QUIET = frozenset({Kind.IN_USE, Kind.ACCEPT, Kind.FLOW, Kind.TIMES})
 """Kinds that the node's own processes do not send."""
-
-EVENT_CLASSES: dict[Kind, str] = {
-    Kind.EXEC: "exec", Kind.EXIT: "exec", Kind.FORK: "exec", Kind.OPEN: "file", Kind.READ: "file", Kind.RENAME: "file",
-    Kind.UNLINK: "file", Kind.CHMOD: "file", Kind.LINK: "file", Kind.TIMES: "file",
-    Kind.FILE_CAPS: "file", Kind.MOUNT: "kernel", Kind.IN_USE: "inventory",
-    Kind.DNS: "dns", Kind.CONNECT: "network", Kind.ACCEPT: "network", Kind.LISTEN: "network", Kind.UDP_SEND: "network",
-    Kind.FLOW: "network", Kind.SOCKET: "network",
-}  # fmt: skip
-"""Kind of record: class in a `Loss`; the others are of class kernel."""
 
 HEARTBEAT_S = 60.0
 _POLL_S = 0.05
@@ -72,25 +62,6 @@ class Judge(Protocol):
         """Return the alerts of one event."""
 
 
-@dataclass(slots=True)
-class Status:
-    """Figures for the heartbeat, `/metrics` and the final report."""
-
-    state: str = "starting"
-    started: float = field(default_factory=time.monotonic)
-    events: int = 0
-    alerts: int = 0
-    lost: int = 0
-    losses: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(stage, class): events lost since start."""
-    lag_s: float = 0.0
-    """Age of the oldest record that was read in the last second."""
-    turned: float = field(default_factory=time.monotonic)
-    """When the loop turned last."""
-    shed: tuple[str, ...] = ()
-    """Kinds of records that the self-limits switched off now."""
-
-
 class Sensor:
     """Owns the programs from `start` to `close`; `run` works until `stop` is called."""
 
@@ -114,8 +85,9 @@ class Sensor:
         repeats: bool = True,
         on_file_used: Callable[[Container, str, bool], None] = lambda _container, _path, _executed: None,
     ) -> None:
-        """`repeats`: whether process starts make events that are equal to one before that said nothing. `later` is asked with every batch for events that threads of the sensor made; `facts` are fields of the heartbeat
-        that others know; `on_second` is called once a second."""
+        """`repeats`: whether process starts make events that are equal to one before that said nothing. `later` is asked with
+        every batch for events that threads of the sensor made; `facts` are fields of the heartbeat that others know;
+        `on_second` is called once a second."""
         self.host, self.options, self.sink, self.judge = host, options, sink, judge
         self.status = Status()
         self.programs = Programs(host, options)
@@ -135,12 +107,13 @@ class Sensor:
             unwanted=unwanted,
         )
         self.limits = limits or Limits()
-        self.version, self._on_exec, self._later, self._facts = version, on_exec, later, facts
+        self.version, self._on_exec, self._later = version, on_exec, later
+        self._reports = Reports(
+            self.status, sink, self.programs, self.decoder, self.containers, self.limits, version=version, facts=facts
+        )
         self._on_second = on_second
         self._quiet_starts = None if repeats else QuietStarts(self.processes)
         self._stopping = False
-        self._reported: dict[tuple[str, int], int] = {}
-        self._reported_ns = time.time_ns()
         self._late = Late(self.containers)
         self._shed: frozenset[Kind] = frozenset()
         self._rings: tuple[RingBuffer, ...] = ()
@@ -175,7 +148,7 @@ class Sensor:
         self.processes.rebuild()
         self._take_running()
         self.status.state = "degraded" if self.programs.hooks.blind_kinds() else "ready"
-        self._heartbeat("ready")
+        self._reports.heartbeat("ready")
 
     def _take_running(self) -> None:
         """Join containers to the processes that run already, so they count as started before us."""
@@ -213,7 +186,7 @@ class Sensor:
                 self._every_second()
             if now - beat >= HEARTBEAT_S:
                 beat = now
-                self._heartbeat("degraded" if self._shed else self.status.state)
+                self._reports.heartbeat("degraded" if self._shed else self.status.state)
         poll.close()
 
     def stop(self, *_: object) -> None:
@@ -229,9 +202,9 @@ class Sensor:
                     break
             for event, enforced in self._late.due(final=True):
                 self._pass(event, enforced)
-            self._report_losses(final=True)
+            self._reports.losses(final=True)
             self.status.state = "stopping"
-            self._heartbeat("stopping")
+            self._reports.heartbeat("stopping")
             for ring in self._rings:
                 ring.close()
         self.sink.flush()
@@ -268,7 +241,7 @@ class Sensor:
             self._pass(event, enforced)
         for event in self._later():
             if type(event) is Loss:
-                self._count(event.lost, event.event_class, event.stage)
+                self._reports.count(event)
             own = {"node": self.host.node, "cluster": decoder.enricher.cluster, "boot": self.host.boot}
             self._emit(msgspec.structs.replace(event, seq=decoder.enricher.next_seq(), **own))
         return read
@@ -331,80 +304,13 @@ class Sensor:
             self._shed = shed
             self.status.shed = tuple(sorted(kind.name.lower() for kind in shed))
             self.programs.control(shed=shed)
-            self._heartbeat("degraded" if shed else self.status.state)
-        self._report_losses()
+            self._reports.heartbeat("degraded" if shed else self.status.state)
+        self._reports.losses()
         self._on_second()
         for container in self.containers.running():
             if not container.complete and container.asked < _MAX_ASKED:
                 container.asked += 1
                 self.containers.complete(container)
-
-    def _report_losses(self, *, final: bool = False) -> None:
-        now = time.time_ns()
-        losses = self.programs.losses()
-        for (stage, kind), total in losses.items():
-            new = total - self._reported.get((stage, kind), 0)
-            if new > 0:
-                self._reported[stage, kind] = total
-                self._loss(new, EVENT_CLASSES.get(Kind(kind), "kernel") if 0 < kind < KINDS else "", stage)
-        if self.decoder.malformed:
-            self._loss(self.decoder.malformed, "", "decode")
-            self.decoder.malformed = 0
-        if final and not self.status.lost:
-            self._loss(0, "", "")
-        self._reported_ns = now
-
-    def _loss(self, number: int, event_class: str, stage: str) -> None:
-        self._count(number, event_class, stage)
-        self.sink.event(
-            Loss(
-                **self._own(),
-                lost=number,
-                event_class=event_class,
-                stage=stage,
-                since_ns=self._reported_ns,
-            )
-        )
-
-    def _count(self, number: int, event_class: str, stage: str) -> None:
-        if number:
-            self.status.lost += number
-            key = (stage, event_class)
-            self.status.losses[key] = self.status.losses.get(key, 0) + number
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "ts_ns": time.time_ns(),
-            "process": NO_PROCESS,
-            "node": self.host.node,
-            "cluster": self.decoder.enricher.cluster,
-            "boot": self.host.boot,
-            "seq": self.decoder.enricher.next_seq(),
-        }
-
-    def _heartbeat(self, state: str) -> None:
-        hooks = self.programs.hooks
-        self.sink.event(
-            Heartbeat(
-                **self._own(),
-                state=state,
-                version=self.version,
-                kernel=self.host.kernel,
-                hooks=tuple(hooks.attached),
-                missing=tuple(hooks.missing),
-                uptime_s=round(time.monotonic() - self.status.started, 3),
-                lag_s=self.status.lag_s,
-                events=self.status.events,
-                lost=self.status.lost,
-                rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                cpu_share=round(self.limits.cpu_share, 4),
-                shed=self.status.shed,
-                cpus=self.host.cpus,
-                containers=len(self.containers.running()),
-                **self._facts(),
-            )
-        )
-        self.sink.flush()
 
     def _quieten(self, cgroup: int) -> None:
         found = self.programs.maps.get("cgroup_kinds")
