@@ -215,10 +215,10 @@ class Engine:
             if key in self._quiet:
                 rules = self._windowed_only(program(event.process), rules)
         if self._knowledge is None:
-            found = [alert for rule in rules for alert in self._judge(rule, event)]
+            found = self._judge_all(rules, event)
         else:
             with use(self._knowledge):
-                found = [alert for rule in rules for alert in self._judge(rule, event)]
+                found = self._judge_all(rules, event)
         if key and not found:
             if len(self._quiet) >= _QUIET_LIMIT:
                 self._quiet.clear()
@@ -329,6 +329,21 @@ class Engine:
             self._callers.clear()
         number = self._callers[name] = CALLERS.index(caller_kind(name))
         return number
+
+    def _judge_all(self, rules: Rules, event: Any) -> list[Alert]:
+        """What several analytics say of an event. Most look at the event alone and say nothing: they are asked right here."""
+        found: list[Alert] = []
+        for rule in rules:
+            if rule.window is not None or rule.mentions:
+                found += self._judge(rule, event)
+                continue
+            try:
+                match = rule.check(event)
+                if match is not None:
+                    found.append(self._alert(rule, event, match))
+            except Exception as error:  # noqa: BLE001 - see _judge
+                self._failed(rule, error)
+        return found
 
     def _judge(self, rule: Detection, event: Any) -> list[Alert]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import (
@@ -635,6 +636,12 @@ def nohup_hidden(event: ProcessExec) -> Match | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def _installs_packages(args: tuple[str, ...]) -> bool:
+    """Asked of everything above every start: remembered, because those are the same few."""
+    return bool(re.search(r"\b(?:npm|npm-cli\.js|yarn|pnpm|npx)\b.*\b(?:install|i|ci|add)\b", " ".join(args)))
+
+
 @detection(
     id="RT-0512",
     title="Package script harvests or sends secrets",
@@ -658,10 +665,7 @@ def package_script_worm(event: ProcessExec) -> Match | None:
     push to a public repository. The pattern of the Shai-Hulud worms of 2025."""
     process = event.process
     lifecycle = event.environment.get("npm_lifecycle_event", "") in ("preinstall", "install", "postinstall", "prepare")
-    if not lifecycle and not any(
-        re.search(r"\b(?:npm|npm-cli\.js|yarn|pnpm|npx)\b.*\b(?:install|i|ci|add)\b", " ".join(item.args[:5]))
-        for item in process.ancestors[:8]
-    ):
+    if not lifecycle and not any(_installs_packages(item.args[:5]) for item in process.ancestors[:8]):
         return None
     name = program(process)
     text = process.command_line
