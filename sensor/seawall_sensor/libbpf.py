@@ -144,15 +144,20 @@ def _vmlinux() -> int:
 
 def kernel_has_type(name: str, kind: int = BTF_STRUCT) -> bool:
     """Whether the running kernel's BTF has a type of that name; False without BTF."""
-    return bool(_vmlinux()) and _libbpf().btf__find_by_name_kind(_vmlinux(), name.encode(), kind) > 0
+    return bool(_vmlinux()) and _type_number(name, kind) > 0
+
+
+@cache
+def _type_number(name: str, kind: int) -> int:
+    # libbpf walks all types of the kernel each time.
+    return int(_libbpf().btf__find_by_name_kind(_vmlinux(), name.encode(), kind))
 
 
 def function_prototype(name: str) -> int:
     """Return the number of a kernel function's prototype in the kernel's BTF; 0 when it has no such function."""
     if not kernel_has_type(name, BTF_FUNC):
         return 0
-    library = _libbpf()
-    at = library.btf__type_by_id(_vmlinux(), library.btf__find_by_name_kind(_vmlinux(), name.encode(), BTF_FUNC))
+    at = _libbpf().btf__type_by_id(_vmlinux(), _type_number(name, BTF_FUNC))
     return int(_TYPE.unpack(ctypes.string_at(int(at), _TYPE.size))[2])
 
 

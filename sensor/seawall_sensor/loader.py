@@ -6,6 +6,7 @@ of the missing names (`check`, the heartbeat) says in words what that costs.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -77,6 +78,8 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
 
 _REFUSED = re.compile(r"prog 'end_(\w+)': failed to (?:load|attach)")
 _MAX_REFUSED = 3
+_NO_TRAMPOLINES = frozenset({errno.EPERM, 524})
+"""Errors of a kernel that has none at all; 524 is ENOTSUPP, which user space has no name for."""
 
 ENFORCING = frozenset({"may_connect4", "may_connect6", "may_exec"})
 
@@ -193,21 +196,21 @@ class Programs:
         behind the tracepoint that every call passes."""
         refused: set[str] = set()
         while not self.options.tracepoints and len(refused) <= _MAX_REFUSED:
-            if "names" not in self._objects:
-                self.hooks.by_object = self._load_names(folder)
-            source = self._open("ends", folder)
-            functions = [program.removeprefix(END) for program in source.programs()]
-            source.close()
-            calls = self._calls() - self.hooks.by_object
-            chosen = ends(functions, calls, lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
-            if not chosen:
-                break
-            # A program calls another only when both are for functions of one prototype (6.12), and a kernel's types can
-            # hold that of system calls twice.
-            groups: dict[int, list[str]] = {}
-            for function in chosen:
-                groups.setdefault(function_prototype(function), []).append(function)
             try:
+                if "names" not in self._objects:
+                    self.hooks.by_object = self._load_names(folder)
+                source = self._open("ends", folder)
+                functions = [program.removeprefix(END) for program in source.programs()]
+                source.close()
+                calls = self._calls() - self.hooks.by_object
+                chosen = ends(functions, calls, lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
+                if not chosen:
+                    break
+                # A program calls another only when both are for functions of one prototype (6.12), and a kernel's types
+                # can hold that of system calls twice.
+                groups: dict[int, list[str]] = {}
+                for function in chosen:
+                    groups.setdefault(function_prototype(function), []).append(function)
                 for number, group in enumerate(groups.values()):
                     self._load_ends(folder, number, group)
             except BpfError as error:
@@ -227,7 +230,11 @@ class Programs:
         self._load("syscalls", folder)
 
     def _load_names(self, folder: Path) -> frozenset[int]:
-        """Load and attach what takes files from the kernel's objects; return the calls that need nothing else then."""
+        """Load and attach what takes files from the kernel's objects; return the calls that need nothing else then.
+
+        Raises:
+            BpfError: this kernel has no trampolines at all.
+        """
         found = self._open("names", folder)
         programs = {section.partition("/")[2]: program for program, section in found.programs().items()}
         wanted, calls = [], frozenset[int]()
@@ -249,6 +256,8 @@ class Programs:
             log.debug("kernel refused", extra={"object": "names", "log": error.log})
             found.close()
             self._forget()
+            if error.errno in _NO_TRAMPOLINES:
+                raise
             return frozenset()
         return calls
 
