@@ -59,7 +59,7 @@ def bootstrap(settings: Settings | None = None) -> Application:
             sources=lambda: inventory_sources(chosen),
             reader=ClusterReaders(chosen),
             update_advisories=lambda: _update_advisories(chosen),
-            admission=(lambda: _admission(chosen, clock)) if chosen.admission else None,
+            admission=(lambda: _admission(chosen, clock, store)) if chosen.admission else None,
             close=store.close,
         )
     )
@@ -91,7 +91,7 @@ def _update_advisories(settings: Settings) -> None:
     update_advisories(settings)
 
 
-def _admission(settings: Settings, clock: Clock) -> Admission:
+def _admission(settings: Settings, clock: Clock, store: Store) -> Admission:
     from seawall.adapters.admission_policy import PolicyFile
     from seawall.adapters.images.opening import open_registry
     from seawall.app.admit import Admission, AdmissionLimits, SignedFindings
@@ -112,7 +112,14 @@ def _admission(settings: Settings, clock: Clock) -> Admission:
         key()
     findings = SignedFindings(open_registry(settings), key, clock)
     limits = AdmissionLimits(section.evidence_s, section.missing_s, section.tag_s, section.answer_s)
-    return Admission(PolicyFile(section.policy), findings, unknown=section.unknown, limits=limits, clock=clock.now)
+    return Admission(
+        PolicyFile(section.policy),
+        findings,
+        unknown=section.unknown,
+        limits=limits,
+        clock=clock.now,
+        denied=store.responses.denied,
+    )
 
 
 def _scanning(settings: Settings, clock: Clock) -> Scanning:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from seawall.admission.policy import AdmissionPolicy, Evidence, Missing, Mode, Requirement
 from seawall.admission.review import Review
-from seawall.app.admit import FAILED_S, Admission, AdmissionLimits
+from seawall.app.admit import DENIED_S, FAILED_S, Admission, AdmissionLimits
 from seawall.domain.errors import NotFound, Unavailable
 from seawall.domain.images import ImageReference
 
@@ -116,6 +116,54 @@ def test_nothing_signed_is_a_fact_and_refused_either_way(unknown: str) -> None:
         with admission(registry, unknown=unknown) as made:
             answer = made.decide_in_time(asking("r.example/a:1"))
         assert (answer.allowed, answer.unknown) == (False, False), answer
+
+
+@pytest.mark.parametrize("image", ["r.example/a:1", f"r.example/a@{DIGEST}"])
+@pytest.mark.parametrize("rules", [(Requirement("signed"),), ()], ids=["signed", "no rule"])
+def test_a_denied_image_is_refused_by_tag_and_by_digest(image: str, rules: tuple[Requirement, ...]) -> None:
+    denied = frozenset({DIGEST})
+    made = Admission(lambda: AdmissionPolicy(rules), Registry(), clock=lambda: NOW, denied=lambda: denied)
+    answer = made.decide_in_time(asking(image))
+    other = made.decide_in_time(asking(f"r.example/a@sha256:{'2' * 64}"))
+    made.close()
+    assert (answer.allowed, other.allowed) == (False, True)
+    assert answer.reasons == (f"{image} is denied in response to an incident",)
+
+
+def test_a_list_of_denials_is_read_again_after_seconds() -> None:
+    seconds, denied = Seconds(), [frozenset[str]()]
+    with admission(Registry(), seconds, denied=lambda: denied[0]) as made:
+        assert made.decide_in_time(asking(f"r.example/a@{DIGEST}")).allowed
+        denied[0] = frozenset({DIGEST})
+        assert made.decide_in_time(asking(f"r.example/a@{DIGEST}")).allowed
+        seconds.now += DENIED_S
+        assert not made.decide_in_time(asking(f"r.example/a@{DIGEST}")).allowed
+
+
+@pytest.mark.parametrize(("unknown", "allowed"), [("open", True), ("closed", False)])
+def test_a_store_that_does_not_answer_makes_images_unknown(unknown: str, allowed: bool) -> None:
+    def down() -> frozenset[str]:
+        raise Unavailable("the store is down")
+
+    with admission(Registry(), denied=down, unknown=unknown) as made:
+        answer = made.decide_in_time(asking(f"r.example/a@{DIGEST}"))
+    assert (answer.allowed, answer.unknown) == (allowed, True)
+
+
+def test_the_list_before_stands_while_the_store_does_not_answer() -> None:
+    seconds, answers = Seconds(), iter([frozenset({DIGEST})])
+    with admission(Registry(), seconds, denied=lambda: next(answers), unknown="closed") as made:
+        for _ in range(3):
+            answer = made.decide_in_time(asking(f"r.example/a@{DIGEST}"))
+            assert (answer.allowed, answer.unknown) == (False, False)
+            seconds.now += DENIED_S
+
+
+def test_a_tag_that_is_not_there_is_not_denied() -> None:
+    registry = Registry(digest=NotFound("no such tag"))
+    made = Admission(lambda: AdmissionPolicy(), registry, denied=lambda: frozenset({DIGEST}))
+    assert made.decide_in_time(asking("r.example/a:1")).allowed
+    made.close()
 
 
 def test_a_slow_registry_is_not_waited_for_and_known_the_next_time() -> None:

@@ -12,6 +12,7 @@ from seawall.app.application import Application
 from seawall.bootstrap import bootstrap
 from seawall.detection.folding import fold
 from seawall.domain.alerts import Alert, Entity, EntityKind, EntityLink, Evidence, Incident
+from seawall.domain.responses import Response, ResponseEvent, ResponseState
 from seawall.domain.severity import Severity
 from seawall.incidents.correlate import with_state
 from seawall.server.app import create_app
@@ -23,10 +24,11 @@ from tests.support.asgi import Browser
 T0 = datetime.now(UTC) - timedelta(hours=1)
 HOSTILE = '<script>alert(1)</script>" onload="x'
 ACTOR = Entity(EntityKind.SERVICE_ACCOUNT, "ci/deployer", "prod")
+POD = Entity(EntityKind.POD, "shop/web-1", "prod")
 SECRET = Entity(EntityKind.RESOURCE, HOSTILE, "prod")
 ALERT = Alert(
     "alert-1", "AU-0301", "Secrets of all namespaces listed", f"listed {HOSTILE}", Severity.HIGH, ("T1552.007",), T0, T0,
-    "audit", cluster="prod", actor=HOSTILE, source_ip="203.0.113.66", entities=(ACTOR, SECRET), response="Rotate them.",
+    "audit", cluster="prod", actor=HOSTILE, source_ip="203.0.113.66", entities=(ACTOR, SECRET, POD), response="Rotate them.",
     evidence=(Evidence("audit", "event-1", T0, HOSTILE, raw={"requestURI": HOSTILE}),),
     context={"process": {"exe": "/bin/sh", "pid": 7, "args": [HOSTILE], "ancestors": [{"exe": "/sbin/init", "pid": 1}]}},
 )  # fmt: skip
@@ -79,6 +81,22 @@ def test_an_incident_says_everything_an_analyst_needs(opened: tuple[Browser, App
     ):
         assert part in text
     assert '<li class="reached">Credential access' in text
+
+
+def test_an_incident_and_its_alert_show_what_can_be_done_and_what_was(opened: tuple[Browser, Application]) -> None:
+    client, application = opened
+    for subject in ("incident-1", "alert-1"):
+        done = Response(f"response-{subject}", "isolate-pod", POD, subject, reason=HOSTILE, history=(ResponseEvent(ResponseState.STARTED, T0, "ana"),))  # fmt: skip
+        application.store.responses.begin(done)
+    for path in ("/incidents/incident-1", "/alerts/alert-1"):
+        text = client.get(path).text
+        assert "--action isolate-pod --pod shop/web-1" in text
+        assert "response-alert-1" in text
+        assert "<script" not in text
+    said = client.get("/v1/incidents/incident-1").json()
+    assert [offer["action"] for offer in said["offers"]] == ["isolate-pod", "quarantine-pod", "terminate-pod"]
+    assert {item["id"] for item in said["responses"]} == {"response-alert-1", "response-incident-1"}
+    assert len(client.get("/v1/responses").json()["responses"]) == 2
 
 
 def test_an_alert_shows_its_process_tree_and_its_event(opened: tuple[Browser, Application]) -> None:

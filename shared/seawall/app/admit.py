@@ -34,6 +34,8 @@ T = TypeVar("T")
 LOOKUPS = 16
 """Images that are looked up at the same time."""
 CACHED = 20_000
+DENIED_S = 10.0
+"""How old the list of denied images may be."""
 FAILED_S = 5.0
 """How long a look-up that failed is not repeated: a registry that is down is not asked by every pod."""
 
@@ -62,6 +64,7 @@ class Admission:
     """Decides reviews; safe between threads.
 
     `unknown` is what happens to images that could not be judged: "open" lets them in with a warning, "closed" refuses.
+    `denied` returns the digests that a response refuses, whatever the policy says of them.
     """
 
     def __init__(
@@ -73,13 +76,17 @@ class Admission:
         limits: AdmissionLimits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
+        denied: Callable[[], frozenset[str]] | None = None,
     ) -> None:
+        self._denied = denied
+        self._last_denied: frozenset[str] | None = None
         self._policy, self._findings, self._closed = policy, findings, unknown == "closed"
         self.limits = limits or AdmissionLimits()
         self._clock = clock
         self._workers = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="admission")
         self._tags = _Kept[str](self._workers, monotonic)
         self._known = _Kept[Evidence | Missing](self._workers, monotonic)
+        self._denials = _Kept[frozenset[str]](self._workers, monotonic)
         self._monotonic = monotonic
 
     def waiting(self, review: Review) -> list[Future[Any]]:
@@ -87,13 +94,13 @@ class Admission:
         policy = self._policy()
         if policy.exempts(review.namespace, review.user):
             return []
-        found: list[Future[Any]] = []
+        found: list[Future[Any]] = [] if self._denied is None else [self._denials_now()]
         for reference, rules in _covered(policy, review):
             if any(rule.needs_evidence for rule in rules):
-                known = self._known_of(reference)
-                if not known.done():
-                    found.append(known)
-        return found
+                found.append(self._known_of(reference))
+            elif self._denied is not None and not reference.digest:
+                found.append(self._tag_of(reference))
+        return [item for item in found if not item.done()]
 
     def decide(self, review: Review) -> Answer:
         """Return the decision with what is known now; an image whose look-up is not finished counts as unknown."""
@@ -109,6 +116,8 @@ class Admission:
             return Answer(False, (error.message,))
         for reference, rules in covered:
             try:
+                if self._is_denied(reference):
+                    reasons.append(f"{reference} is denied in response to an incident")
                 needed = any(rule.needs_evidence for rule in rules)
                 evidence = self._evidence_of(reference) if needed else None
             except Exception as error:  # noqa: BLE001 - whatever it is, the deployment's choice decides
@@ -140,10 +149,36 @@ class Admission:
         """The look-up that is next for an image: of its tag, or of its digest."""
         if reference.digest:
             return self._by_digest(reference, reference.digest)
-        tag = self._tags.get(str(reference), lambda: self._findings.digest_of(reference), lambda _: self.limits.tag_s)
+        tag = self._tag_of(reference)
         if not tag.done() or tag.exception() is not None:
             return tag
         return self._by_digest(reference, tag.result())
+
+    def _tag_of(self, reference: ImageReference) -> Future[str]:
+        return self._tags.get(str(reference), lambda: self._findings.digest_of(reference), lambda _: self.limits.tag_s)
+
+    def _denials_now(self) -> Future[frozenset[str]]:
+        return self._denials.get("", self._read_denials, lambda _: DENIED_S)
+
+    def _read_denials(self) -> frozenset[str]:
+        """The list as it is now; while the store does not answer the one before stands."""
+        assert self._denied is not None
+        try:
+            self._last_denied = self._denied()
+        except Exception as error:
+            if self._last_denied is None:
+                raise
+            log.warning("denied images not read, the list before stays", extra={"reason": _explained(error)})
+        return self._last_denied
+
+    def _is_denied(self, reference: ImageReference) -> bool:
+        """Whether a response refuses the image; of a tag, what it stands for now."""
+        if self._denied is None or not (denied := self._denials_now().result(0)):
+            return False
+        try:
+            return (reference.digest or self._tag_of(reference).result(0)) in denied
+        except NotFound:
+            return False  # there is nothing that could run
 
     def _by_digest(self, reference: ImageReference, digest: str) -> Future[Evidence | Missing]:
         named = ImageReference(reference.registry, reference.repository, "", digest)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from seawall.app.respond import responses_about
 from seawall.console import entity_graph
 from seawall.console.rendering import PAGE_SIZE, SEVERITIES, Page
 from seawall.domain.attack import TACTICS
 from seawall.domain.errors import NotFound
 from seawall.domain.severity import Severity
+from seawall.response.offers import offers
 
 if TYPE_CHECKING:
     from seawall.app.application import Application
@@ -53,11 +55,14 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
             raise NotFound(f"there is no incident {incident_id}")
         if found.merged_into:
             return RedirectResponse(f"/incidents/{found.merged_into}", status_code=303)
+        alerts = store.alerts.get(found.alert_ids)
         return page(
             "incident.html",
             active="incidents",
             incident=found,
-            alerts=store.alerts.get(found.alert_ids),
+            alerts=alerts,
+            offers=offers(found, alerts),
+            responses=responses_about(store, found),
             picture=entity_graph.draw(found.links),
             tactics=TACTICS,
             statuses=STATUSES,
@@ -115,6 +120,8 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
             alert=found[0],
             incidents=[item for item in store.incidents.holding([alert_id]) if not item.merged_into],
             rule=application.analytics().get(found[0].analytic),
+            offers=offers(found[0], found),
+            responses=store.responses.of({alert_id}),
         )
 
     @pages.get("/analytics")

@@ -18,6 +18,7 @@ from seawall.ports.inventory_index import InventoryIndex
 from seawall.ports.metering import MeterStore
 from seawall.ports.outbox import Outbox
 from seawall.ports.portal import PortalLinks
+from seawall.ports.responses import ResponseStore
 from seawall.ports.running import RunningStore
 from seawall.ports.sensors import SensorStore
 
@@ -251,3 +252,5 @@ class Store(Protocol):
     def portal(self) -> PortalLinks: ...
     @property
     def metering(self) -> MeterStore: ...
+    @property
+    def responses(self) -> ResponseStore: ...

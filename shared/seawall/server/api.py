@@ -11,9 +11,11 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from seawall.app.respond import responses_about
 from seawall.domain.errors import InputError, NotFound
 from seawall.domain.posture import Status
 from seawall.domain.severity import Severity
+from seawall.response.offers import offers
 
 if TYPE_CHECKING:
     from seawall.app.application import Application
@@ -129,12 +131,22 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
     ) -> Any:
         return {"incidents": plain(store.incidents.newest(limit=limit, offset=offset, status=status))}
 
-    @api.get("/incidents/{incident_id}", tags=["detection"], summary="One incident with its alerts")
+    @api.get(
+        "/incidents/{incident_id}",
+        tags=["detection"],
+        summary="One incident with its alerts, what can be done about it and what was done",
+    )
     def incident(incident_id: str) -> Any:
         found = store.incidents.get(incident_id)
         if found is None:
             raise NotFound(f"there is no incident {incident_id}")
-        return plain(found) | {"alerts": plain(store.alerts.get(found.alert_ids))}
+        alerts = store.alerts.get(found.alert_ids)
+        done = responses_about(store, found)
+        return plain(found) | {
+            "alerts": plain(alerts),
+            "offers": plain(offers(found, alerts)),
+            "responses": plain(done),
+        }
 
     @api.patch(
         "/incidents/{incident_id}", tags=["detection"], summary="Set status, classification or owner of an incident"
@@ -144,6 +156,10 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
         if changed is None:
             raise NotFound(f"there is no incident {incident_id}")
         return plain(changed)
+
+    @api.get("/responses", tags=["detection"], summary="What was done about incidents, newest first")
+    def responses(limit: int = Query(100, ge=1, le=1000)) -> Any:
+        return {"responses": plain(store.responses.newest(limit))}
 
     @api.get("/posture", tags=["posture"], summary="Results of controls, most severe first")
     def posture(

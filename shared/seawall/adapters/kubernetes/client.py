@@ -51,11 +51,14 @@ class _Items(msgspec.Struct):
 class KubeClient:
     """Keeps its connections; safe between threads. Never sends anything but GET."""
 
+    AGENT = "seawall-discovery"
+    DENIED_HINT = "grant the right in a ClusterRole (docs/inventory.md lists them)"
+
     def __init__(self, access: Access, *, timeout_s: float = 60, sleep: Callable[[float], None] = time.sleep) -> None:
         self.access = access
         self._sleep = sleep
         self._streams: set[Any] = set()
-        headers = {"User-Agent": "seawall-discovery", **access.impersonate}
+        headers = {"User-Agent": self.AGENT, **access.impersonate}
         extensions = {"sni_hostname": access.server_name} if access.server_name else {}
         self._extensions = extensions
         try:
@@ -157,7 +160,7 @@ class KubeClient:
             ) as answer:
                 if not answer.is_success:
                     answer.read()
-                    raise _error(answer, f"watch {kind.resource}")
+                    raise self._error(answer, f"watch {kind.resource}")
                 stream = answer.extensions.get("network_stream")
                 self._streams.add(stream)
                 try:
@@ -229,33 +232,32 @@ class KubeClient:
             raise Unavailable(f"{self.access.server}{path}: {type(error).__name__} {error}"[:300]) from error
         if answer.is_success:
             return bytes(body)
-        raise _error(answer, path, bytes(body))
+        raise self._error(answer, path, bytes(body))
 
     def _headers(self, accept: str) -> dict[str, str]:
         bearer = {"Authorization": f"Bearer {self.access.bearer()}"} if self.access.bearer is not None else {}
         return {"Accept": accept, **bearer}
 
+    def _error(self, answer: httpx.Response, what: str, body: bytes | None = None) -> Exception:
+        try:
+            status = mapping(msgspec.json.decode(body if body is not None else answer.content))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            status = {}
+        message = f"{what}: {answer.status_code} {text(status.get('message')) or answer.reason_phrase}"[:400]
+        code = answer.status_code
+        if code == 401:
+            return Denied(message, hint="the credential is not valid for this cluster")
+        if code == 403:
+            return Denied(message, hint=self.DENIED_HINT)
+        if code == 404:
+            return NotFound(message)
+        if code == 410:
+            return Gone(message, text(mapping(status.get("metadata")).get("continue")))
+        if code in (408, 429) or code >= 500:
+            return Unavailable(message, retry_after_s=retry_after(answer.headers.get("Retry-After")))
+        return InputError(message)
+
 
 def _accept(kind: KubernetesKind, suffix: str) -> str:
     # No fall-back for metadata: a server that cannot leave the values out refuses rather than sends them.
     return _PARTIAL.format(suffix) if kind.metadata_only else "application/json"
-
-
-def _error(answer: httpx.Response, what: str, body: bytes | None = None) -> Exception:
-    try:
-        status = mapping(msgspec.json.decode(body if body is not None else answer.content))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        status = {}
-    message = f"{what}: {answer.status_code} {text(status.get('message')) or answer.reason_phrase}"[:400]
-    code = answer.status_code
-    if code == 401:
-        return Denied(message, hint="the credential is not valid for this cluster")
-    if code == 403:
-        return Denied(message, hint="grant the right in a ClusterRole (docs/inventory.md lists them)")
-    if code == 404:
-        return NotFound(message)
-    if code == 410:
-        return Gone(message, text(mapping(status.get("metadata")).get("continue")))
-    if code in (408, 429) or code >= 500:
-        return Unavailable(message, retry_after_s=retry_after(answer.headers.get("Retry-After")))
-    return InputError(message)

@@ -18,6 +18,7 @@ from seawall.adapters.sql.migrate import migrate
 from seawall.adapters.sql.outbox import SqlOutbox
 from seawall.adapters.sql.poison import SqlPoison
 from seawall.adapters.sql.portal import SqlPortalLinks
+from seawall.adapters.sql.responses import SqlResponses
 from seawall.adapters.sql.running import SqlRunning
 from seawall.adapters.sql.sensors import SqlSensors
 from seawall.settings import Settings
@@ -42,6 +43,7 @@ class SqlStore:
         self.poison = SqlPoison(self.database)
         self.portal = SqlPortalLinks(self.database)
         self.metering = SqlMetering(self.database)
+        self.responses = SqlResponses(self.database)
 
     def close(self) -> None:
         """Give every connection back."""
