@@ -25,6 +25,8 @@ def script_of(exe: str, args: tuple[str, ...], cwd: str) -> str:
         if not args or args[0].rpartition("/")[2].lstrip("-") not in ("sh", "ash", "busybox"):
             return ""
         if args[0].endswith("busybox"):
+            if args[1:2] not in (("sh",), ("ash",)):
+                return ""
             rest = args[2:]
     for argument in rest:
         if argument in _INLINE or (argument.startswith("-") and not argument.startswith("--") and "c" in argument[1:4]):

@@ -12,6 +12,7 @@ import logging
 import random
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ _OWNERS = {"ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets/{}", "Job": "/
 _HASH = "pod-template-hash"
 
 
-class PodSource:
+class PodSource(ABC):
     """Fills a directory in a thread. `token_file` is read anew for every connection: it is exchanged while we run."""
 
     def __init__(
@@ -86,9 +87,9 @@ class PodSource:
                 self._stopping.wait(random.uniform(0, wait_s))  # noqa: S311
                 wait_s = min(wait_s * 2, 30.0)
 
+    @abstractmethod
     def _follow(self) -> None:
         """One round: until the server ends it."""
-        raise NotImplementedError
 
     @contextmanager
     def _get(

@@ -78,6 +78,20 @@ def test_what_the_loader_was_told_to_run(args, program):
     assert script_of("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", args, "/srv") == program
 
 
+@pytest.mark.parametrize(
+    ("args", "script"),
+    [
+        (("busybox", "sh", "a.sh"), "/srv/a.sh"),
+        (("sh", "/x/a.sh"), "/x/a.sh"),
+        (("busybox", "ip", "addr"), ""),
+        (("busybox",), ""),
+        (("ip", "addr"), ""),
+    ],
+)
+def test_the_script_of_a_multi_call_shell(args, script):
+    assert script_of("/bin/busybox", args, "/srv") == script
+
+
 @pytest.mark.real("ebpf")
 @pytest.mark.bpf
 def test_both_ways_of_reading_the_kernel_s_objects_load_here(programs):
