@@ -14,10 +14,14 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.receivers import Receiver
+from tests.support.sensors import Authority
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "seawall-test-busybox"
@@ -128,6 +132,16 @@ def sensor(programs: None) -> Iterator[Running]:
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    """A server with a store of its own, which enrols sensors and takes their batches."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    found = Receiver(folder, Authority(datetime.now(UTC) - timedelta(days=1)), lambda: datetime.now(UTC))
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ from tests.detection.runtime_events import ran
 from tests.support.disks import Disk, small_disk
 from tests.support.ports import wait_until
 from tests.support.receivers import Receiver
-from tests.support.sensors import Authority
 
 pytestmark = pytest.mark.real("tmpfs")
 
@@ -34,15 +33,6 @@ NOW = datetime.now(UTC)
 def disk(tmp_path: Path) -> Iterator[Disk]:
     with small_disk(tmp_path / "disk") as found:
         yield found
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    found = Receiver(folder, Authority(NOW - timedelta(days=1)), lambda: datetime.now(UTC))
-    yield found
-    found.close()
 
 
 @pytest.fixture
@@ -127,11 +117,12 @@ def test_nothing_is_lost_while_memory_holds_it(disk, receiver, enrolment, fault)
         wait_until(lambda: settled(delivery))
         breaks(disk)
         try:
-            receiver.plan.extend([503] * 8)
+            receiver.plan.extend([503] * 1_000)
             for start in range(100, 500, 50):
                 delivery.send(events(start, 50))
             wait_until(lambda: spool.wrong.find(says) >= 0 and (spool.held_bytes > 0 or not says), what="held batches")
             assert facts(delivery)["spool_error"] == spool.wrong
+            receiver.plan.clear()
             wait_until(lambda: settled(delivery) and len(receiver.events()) == 500, what="all of them")
         finally:
             mends(disk)

@@ -6,9 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,8 +15,6 @@ from seawall.domain.runtime_events import Connect, Enforced, Heartbeat, ProcessE
 from seawall_sensor import host
 
 from tests.support.ports import wait_until
-from tests.support.receivers import Receiver
-from tests.support.sensors import Authority
 
 from .conftest import HIDE_V2, PODMAN, ROOT
 
@@ -38,15 +34,6 @@ def podman(*command: str) -> subprocess.CompletedProcess[str]:
         ["unshare", "-m", "sh", "-c", HIDE_V2, "sh", "podman", *command],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    found = Receiver(folder, Authority(NOW - timedelta(days=1)), lambda: datetime.now(UTC))
-    yield found
-    found.close()
 
 
 @pytest.mark.real("ebpf")

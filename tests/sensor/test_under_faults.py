@@ -20,7 +20,6 @@ from seawall.domain.runtime_events import Heartbeat, Loss, ProcessExec
 from tests.support.disks import small_disk
 from tests.support.ports import free_port, wait_until
 from tests.support.receivers import Receiver
-from tests.support.sensors import Authority
 
 from .conftest import Running
 
@@ -77,15 +76,6 @@ class Sensor:
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait(60)
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    found = Receiver(folder, Authority(NOW - timedelta(days=1)), lambda: datetime.now(UTC))
-    yield found
-    found.close()
 
 
 @pytest.fixture
