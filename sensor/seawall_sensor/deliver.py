@@ -197,7 +197,7 @@ class Delivery:
                 again = 0
         self._say_disk(dropped)
         for event in events:
-            if isinstance(event, Loss):
+            if isinstance(event, Loss) and event.lost:
                 self._lost[f"{event.stage}/{event.event_class}"] += event.lost
         if self._said_again:
             with self._lock:

@@ -89,13 +89,18 @@ class Running:
             stderr=subprocess.PIPE,
         )
         self.lines: list[dict[str, Any]] = []
+        self.wrong: list[bytes] = []
+        """Lines that are no JSON."""
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._queue.put(json.loads(line))
+            try:
+                self._queue.put(json.loads(line))
+            except ValueError:
+                self.wrong.append(line)
         self._queue.put(None)
 
     def wait_for(self, what: Callable[[dict[str, Any]], bool], timeout_s: float = 15) -> dict[str, Any]:
@@ -119,6 +124,7 @@ class Running:
         self.process.wait(timeout=20)
         while (line := self._queue.get(timeout=10)) is not None:
             self.lines.append(line)
+        assert not self.wrong, self.wrong
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
