@@ -7,6 +7,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 ARGS ?=
+# Tests, demo and benches start hundreds of processes: none of them should compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help fuzz sensor sensor-image test-arm64 setup demo test lint lock bench clean
 
