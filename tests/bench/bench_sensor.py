@@ -1,6 +1,8 @@
 """What the sensor costs: workloads with the sensor off and on, a burst of events, memory, idle share, time to start.
 
-Off and on alternate in one run, `--rounds` times each; ratios are of the medians. The burst makes 300,000 kernel events a
+Off and on alternate in one run, `--rounds` times each; ratios are of the medians. Between them the same work runs with an empty
+program on the tracepoint that every system call passes: what the kernel itself asks for that, and so the limit of any sensor
+where it has no trampolines. The burst makes 300,000 kernel events a
 second, which no analytic watches, so each is read, decoded and filtered, and nothing may be lost: `fchmod` of one file; then
 `fchmod` and opening for writing in turn, over 1,000 files. Needs root, a C compiler and `make sensor`. Exit code 1 when a budget is missed.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -17,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from seawall_sensor.libbpf import BpfObject
 
 RESIDENT_MB, IDLE_SHARE, START_S, BURST_PER_S = 80.0, 0.01, 2.0, 300_000
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,17 +64,31 @@ int main(int n, char **args)
 }
 """
 
-HTTP = """
-import http.client, http.server, sys, threading
+HTTP_SERVER = """
+import http.server
 class Quiet(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"ok")
     def log_message(self, *_): pass
 server = http.server.HTTPServer(("127.0.0.1", 0), Quiet)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-for _ in range(int(sys.argv[1])):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+HTTP_CLIENT = """
+import http.client, sys, time
+start = time.monotonic()
+for _ in range(int(sys.argv[2])):
+    connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
     connection.request("GET", "/"); connection.getresponse().read(); connection.close()
+print(time.monotonic() - start)
+"""
+
+EMPTY = r"""
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("raw_tp/sys_exit") int empty(void *context) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
 """
 
 
@@ -79,17 +98,40 @@ def _timed(*command: str) -> float:
     return time.monotonic() - start
 
 
-def workloads(loops: int) -> dict[str, tuple[Callable[[], float], float]]:
-    """Return name: (what runs it and returns its seconds, the slowdown that is allowed)."""
+def _http(requests: int) -> float:
+    with subprocess.Popen([sys.executable, "-c", HTTP_SERVER], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        client = [sys.executable, "-c", HTTP_CLIENT, server.stdout.readline().strip(), str(requests)]
+        try:
+            return float(subprocess.run(client, check=True, capture_output=True, text=True).stdout)
+        finally:
+            server.kill()
+
+
+def workloads(loops: int) -> dict[str, tuple[Callable[[], float], float, int]]:
+    """Return name: (what runs it and returns its seconds, the slowdown that is allowed, how often a round runs it)."""
     script = f"i=0; while [ $i -lt {loops} ]; do /bin/true; i=$((i+1)); done"
     return {
-        f"shell loop of {loops} true": (lambda: _timed("sh", "-c", script), 1.02),
+        f"shell loop of {loops} true": (lambda: _timed("sh", "-c", script), 1.02, 1),
         f"{loops * 50} one-byte reads and writes": (
             lambda: _timed("dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={loops * 50}"),
             1.03,
+            5,
         ),
-        f"{loops // 5} loopback HTTP requests": (lambda: _timed(sys.executable, "-c", HTTP, str(loops // 5)), 1.03),
+        f"{loops // 5} loopback HTTP requests": (lambda: _http(loops // 5), 1.03, 5),
     }
+
+
+def empty_program(folder: Path) -> BpfObject:
+    """Return a program that does nothing, attached to the tracepoint at the end of every system call."""
+    built = folder / "empty.bpf.o"
+    include = Path("/usr/include", f"{platform.machine()}-linux-gnu")
+    compiler = ["clang", "-O2", "-g", "-target", "bpf", f"-I{include}", "-x", "c", "-c", "-", "-o", str(built)]
+    subprocess.run(compiler, input=EMPTY.encode(), check=True)
+    found = BpfObject(built)
+    found.load()
+    found.attach("empty")
+    return found
 
 
 class Sensor:
@@ -151,22 +193,27 @@ def main() -> None:
     parser.add_argument("--burst-s", type=float, default=10.0)
     options = parser.parse_args()
     works = workloads(options.loops)
-    off: dict[str, list[float]] = {name: [] for name in works}
-    on: dict[str, list[float]] = {name: [] for name in works}
+    took: dict[str, dict[str, list[float]]] = {state: {name: [] for name in works} for state in ("off", "empty", "on")}
+
+    def work(state: str) -> None:
+        for name, (run, _, times) in works.items():
+            took[state][name] += [run() for _ in range(times)]
+
     starts, idle, memory, lost_at_work = [], 0.0, 0.0, 0
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         folder = Path(place)
         for number in range(options.rounds):
-            for name, (work, _) in works.items():
-                off[name].append(work())
+            work("off")
+            empty = empty_program(folder)
+            work("empty")
+            empty.close()
             sensor = Sensor(folder)
             starts.append(sensor.start_s)
             if not number:
                 before = sensor.cpu_s()
                 time.sleep(options.idle_s)
                 idle = (sensor.cpu_s() - before) / options.idle_s
-            for name, (work, _) in works.items():
-                on[name].append(work())
+            work("on")
             memory = max(memory, sensor.resident_mb())
             lost_at_work += sensor.stop()
         # Each event comes to user space, is decoded as far as it takes to know, and filtered there; then, as the sensor runs
@@ -176,9 +223,10 @@ def main() -> None:
             "on 1,000 files": burst(folder, options.burst_s, 1000, "--fold-s", "0"),
             "on one file, folded in the kernel": burst(folder, options.burst_s, 1),
         }
+    medians = {state: {name: statistics.median(each[name]) for name in works} for state, each in took.items()}
     rows = [
-        (f"{name}, on / off", statistics.median(on[name]) / statistics.median(off[name]), budget, "")
-        for name, (_, budget) in works.items()
+        (f"{name}, on / off", medians["on"][name] / medians["off"][name], budget, "")
+        for name, (_, budget, _) in works.items()
     ]
     rows += [
         ("lost in the workloads", float(lost_at_work), 0.0, ""),
@@ -194,6 +242,9 @@ def main() -> None:
     missed |= any(rate < 0.99 * BURST_PER_S for rate, _, _ in bursts.values())
     for name, value, budget, unit in rows:
         sys.stdout.write(f"{'ok  ' if value <= budget else 'MISS'} {name}: {value:.3f}{unit} (budget {budget}{unit})\n")
+    for name in works:
+        limit = medians["empty"][name] / medians["off"][name]
+        sys.stdout.write(f"{name}, with an empty program on the tracepoint of all calls / off: {limit:.3f}\n")
     for what, (rate, _, share) in bursts.items():
         sys.stdout.write(
             f"{what}: {rate:,.0f} of {BURST_PER_S:,} events a second made; the sensor took {share:.2f} of a core\n"
