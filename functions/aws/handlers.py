@@ -13,7 +13,7 @@ from seawall.adapters.tracing import configure_logging, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
 from seawall.domain.errors import MalformedEvent
-from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
+from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, body_id, carrying, parse
 from seawall.settings import load_settings
 
 configure_logging(os.environ.get("SEAWALL_LOG_LEVEL", "INFO"))
@@ -38,7 +38,7 @@ def application() -> Application:
 
 def image_pushed(event: Event, context: object) -> Event:
     """SQS with EventBridge events of ECR: queue the scans."""
-    return _messages("image_pushed", event, lambda body: application().accept_registry("ecr", {}, body))
+    return _messages("image_pushed", event, lambda body: application().doors.registry("ecr", {}, body))
 
 
 def run_job(event: Event, context: object) -> Event:
@@ -56,7 +56,7 @@ def audit_logs(event: Event, context: object) -> None:
     body = json.dumps(event).encode()
 
     def handle(raw: bytes) -> None:
-        application().handle(carrying(AUDIT_RECEIVED, Application.key(raw), "/audit_logs", raw))
+        application().handle(carrying(AUDIT_RECEIVED, body_id(raw), "/audit_logs", raw))
 
     with job("audit_logs", _trace()):
         for failure in deliver([body], handle, lambda raw, reason: application().poison("audit_logs", raw, reason)):
@@ -157,7 +157,7 @@ def _records(name: str, kind: str, event: Event) -> Event:
                     body = base64.b64decode(item["kinesis"]["data"], validate=True)
                 except ValueError as error:
                     raise MalformedEvent("kinesis.data is not base64") from error
-                app.handle(carrying(kind, Application.key(body), f"/{name}", body))
+                app.handle(carrying(kind, body_id(body), f"/{name}", body))
 
             def poison(item: Event, reason: str) -> None:
                 app.poison(name, json.dumps(item["kinesis"]["data"]).encode(), reason)

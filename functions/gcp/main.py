@@ -18,7 +18,7 @@ from seawall.adapters.tracing import configure_logging, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
 from seawall.domain.errors import MalformedEvent
-from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying, parse
+from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, body_id, carrying, parse
 from seawall.settings import load_settings
 
 configure_logging(os.environ.get("SEAWALL_LOG_LEVEL", "INFO"))
@@ -42,7 +42,7 @@ def application() -> Application:
 @functions_framework.cloud_event
 def image_pushed(event: CloudEvent) -> None:
     """Topic `gcr`: Artifact Registry's pushes."""
-    _message("image_pushed", event, lambda _raw, envelope: application().accept_registry("gar", {}, envelope))
+    _message("image_pushed", event, lambda _raw, envelope: application().doors.registry("gar", {}, envelope))
 
 
 @functions_framework.cloud_event
@@ -63,7 +63,7 @@ def audit_logs(event: CloudEvent) -> None:
     """A log sink of GKE audit entries."""
 
     def handle(raw: bytes, _envelope: bytes) -> None:
-        application().handle(carrying(AUDIT_RECEIVED, Application.key(raw), "/audit_logs", raw))
+        application().handle(carrying(AUDIT_RECEIVED, body_id(raw), "/audit_logs", raw))
 
     _message("audit_logs", event, handle)
 
@@ -73,7 +73,7 @@ def sensor_events(event: CloudEvent) -> None:
     """Signed sensor batches."""
 
     def handle(raw: bytes, _envelope: bytes) -> None:
-        application().handle(carrying(SENSOR_RECEIVED, Application.key(raw), "/sensor_events", raw))
+        application().handle(carrying(SENSOR_RECEIVED, body_id(raw), "/sensor_events", raw))
 
     _message("sensor_events", event, handle)
 

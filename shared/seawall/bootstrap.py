@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from seawall.app.application import Application, Ports
+from seawall.app.application import Application
+from seawall.app.parts import Ports
 from seawall.domain.errors import ConfigError, MissingExtra
 from seawall.settings import DetectionSettings, Settings, load_settings
 

@@ -43,7 +43,7 @@ def opened(tmp_path, **detection):
 def learnt(tmp_path, days: int = 20, **detection):
     application = opened(tmp_path, **detection)
     for day in range(days):
-        assert not baseline(application.detect_audit(body(day, *USUAL), "prod"))
+        assert not baseline(application.detection.audit(body(day, *USUAL), "prod"))
     return application
 
 
@@ -54,29 +54,29 @@ def baseline(outcome) -> list[str]:
 def test_it_alerts_after_the_learning_period_and_over_restarts(tmp_path):
     learnt(tmp_path).close()
     application = opened(tmp_path)
-    outcome = application.detect_audit(body(20, THEFT), "prod")
+    outcome = application.detection.audit(body(20, THEFT), "prod")
     assert "BL-0002" in baseline(outcome)
     assert [alert.id for alert in outcome.alerts]
-    again = application.detect_audit(body(20, THEFT), "prod")
+    again = application.detection.audit(body(20, THEFT), "prod")
     assert not again.incidents
     application.close()
 
 
 def test_while_it_learns_alerts_are_counted_only(tmp_path):
     application = learnt(tmp_path, 10)
-    outcome = application.detect_audit(body(10, THEFT), "prod")
+    outcome = application.detection.audit(body(10, THEFT), "prod")
     assert not baseline(outcome)
     assert outcome.details["muted"]["learning"] >= 1
     assert application.store.baselines.muted()["cluster:prod", "BL-0002", "learning"] == 1
     for _ in range(2):
-        application.detect_audit(body(10, THEFT), "prod")
+        application.detection.audit(body(10, THEFT), "prod")
     assert application.store.baselines.muted()["cluster:prod", "BL-0002", "learning"] == 1, "a repeat is not counted"
     application.close()
 
 
 def test_the_learning_period_is_a_setting(tmp_path):
     application = learnt(tmp_path, 7, learning_days=6)
-    assert "BL-0002" in baseline(application.detect_audit(body(7, THEFT), "prod"))
+    assert "BL-0002" in baseline(application.detection.audit(body(7, THEFT), "prod"))
     application.close()
 
 
@@ -88,18 +88,18 @@ def test_reset_learns_again_and_names_what_is_known(tmp_path):
     assert reset(application.store.baselines, "prod") == "cluster:prod"
     application.close()
     application = opened(tmp_path)
-    assert not baseline(application.detect_audit(body(20, THEFT), "prod"))
+    assert not baseline(application.detection.audit(body(20, THEFT), "prod"))
     application.close()
 
 
 def test_accepted_alerts_become_usual(tmp_path):
     application = learnt(tmp_path)
-    outcome = application.detect_audit(body(20, THEFT), "prod")
+    outcome = application.detection.audit(body(20, THEFT), "prod")
     for alert in application.store.alerts.get([alert.id for alert in outcome.alerts]):
         assert accept(application.store.baselines, alert) is alert.analytic.startswith("BL-")
     application.close()
     application = opened(tmp_path)
-    assert not baseline(application.detect_audit(body(21, THEFT), "prod"))
+    assert not baseline(application.detection.audit(body(21, THEFT), "prod"))
     application.close()
 
 
@@ -109,25 +109,25 @@ def test_suppressed_alerts_are_not_kept_and_expired_suppressions_do_nothing(tmp_
         f"suppressions: [{{analytics: [BL-0002], identity: '{APP}', reason: a ticket, expires: 2100-01-01}}]"
     )
     application = learnt(tmp_path, tuning=tuning)
-    assert "BL-0002" not in baseline(application.detect_audit(body(20, THEFT), "prod"))
+    assert "BL-0002" not in baseline(application.detection.audit(body(20, THEFT), "prod"))
     application.close()
     tuning.write_text(tuning.read_text().replace("2100", "2020"))
     application = opened(tmp_path, tuning=tuning)
-    assert "BL-0002" in baseline(application.detect_audit(body(20, THEFT), "prod"))
+    assert "BL-0002" in baseline(application.detection.audit(body(20, THEFT), "prod"))
     application.close()
 
 
 def test_a_list_that_is_not_there_is_said(tmp_path):
     application = opened(tmp_path, threat_addresses=(str(tmp_path / "none.txt"),))
     with pytest.raises(ConfigError, match=r"none\.txt"):
-        application.detect_audit(body(0, *USUAL), "prod")
+        application.detection.audit(body(0, *USUAL), "prod")
     application.close()
 
 
 def test_coverage_says_what_lacks_and_who_is_silent(tmp_path):
     application = opened(tmp_path)
-    application.detect_audit(body(0, *USUAL), "prod")
-    (found,) = application.coverage()
+    application.detection.audit(body(0, *USUAL), "prod")
+    (found,) = application.detection.coverage()
     assert found["silent"]
     assert found["arrives"] == ["any", "reads", "source addresses"]
     assert found["blind"]["AU-0101"] == ["request bodies"]

@@ -41,7 +41,7 @@ class Sensor:
         self._application, self._node, self._number = application, node, 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         token = create_token(application.store.sensors, cluster=cluster, now=NOW, lifetime=timedelta(hours=1))
-        enrolled = application.enrol_sensor(token, make_request(self._key, node).decode(), node)
+        enrolled = application.doors.enrol_sensor(token, make_request(self._key, node).decode(), node)
         self._certificate = x509.load_pem_x509_certificate(enrolled.certificate.encode())
 
     def beat(self, *cpus: int, at: datetime = HOUR, claims: str = "") -> bytes:
@@ -57,7 +57,7 @@ class Sensor:
             events, signer=CertificateSigner(self._key, self._certificate), identity=identity_of(self._certificate),
             boot="b", stream="s", batch=self._number, created_ns=int(NOW.timestamp() * 1e9),
         )  # fmt: skip
-        self._application.ingest_sensor(body, NOW)
+        self._application.detection.sensor(body, datetime.now(UTC))
         return body
 
 
@@ -70,7 +70,7 @@ def test_hours_are_counted_once(application: Application) -> None:
     one, two = Sensor(application, "node-1"), Sensor(application, "node-2")
     body = one.beat(4, 4, 4)
     one.beat(4, at=HOUR + timedelta(seconds=1))
-    application.ingest_sensor(body, NOW)
+    application.detection.sensor(body, datetime.now(UTC))
     two.beat(8)
     two.beat(8, at=HOUR - timedelta(hours=1))
     Sensor(application, "other", "test").beat(2)

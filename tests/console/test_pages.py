@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,15 @@ def test_a_decision_is_kept_with_its_classification_and_owner(opened: tuple[Brow
     assert application.store.incidents.open_counts() == {}
     assert client.request("PATCH", "/v1/incidents/incident-1", json={"status": "new"}).json()["owner"] == "ana"
     assert application.store.incidents.open_counts() == {Severity.CRITICAL: 1}
+
+
+def test_a_decision_on_a_page_is_published(tmp_path: Path) -> None:
+    for client, application in client_of(tmp_path / "data", ocsf_file=tmp_path / "incidents.jsonl"):
+        client.post("/incidents/incident-1/decision", data={"status": "closed", "classification": "truePositive"})
+        application.incidents.publish()
+    published = [json.loads(line) for line in (tmp_path / "incidents.jsonl").read_text().splitlines()]
+    incident = [item for item in published if item["class_uid"] == 2005]
+    assert [(item["status_id"], item["verdict_id"]) for item in incident] == [(5, 2)], "closed, true positive"
 
 
 def test_a_form_of_another_site_decides_nothing(opened: tuple[Browser, Application]) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
-from seawall.app.application import Application
 from seawall.bootstrap import bootstrap
-from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, carrying
+from seawall.formats.cloudevents import AUDIT_RECEIVED, SENSOR_RECEIVED, body_id, carrying
 from seawall.settings import Settings
 
 from tests.functions.test_job_queues import BODIES, outcome
@@ -66,8 +65,8 @@ def test_audit_and_sensor_events_arrive_once(tmp_path: Path) -> None:
     sent = {"audit": [BODIES[0], b"garbage", *BODIES[1:], BODIES[0]], "sensor": [batch, b"garbage", batch]}
     alone = bootstrap(Settings(**settings_of(tmp_path / "alone", base)))
     for body in BODIES:
-        alone.handle(carrying(AUDIT_RECEIVED, Application.key(body), "/test", body))
-    alone.handle(carrying(SENSOR_RECEIVED, Application.key(batch), "/test", batch))
+        alone.handle(carrying(AUDIT_RECEIVED, body_id(body), "/test", body))
+    alone.handle(carrying(SENSOR_RECEIVED, body_id(batch), "/test", batch))
     settings = settings_of(tmp_path / "data", base)
     env = {"SEAWALL_CONFIG": str(write_config(tmp_path, settings))}
     hubs = [Hub(name, partitions=1) for name in sent]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from seawall.app.application import Application
 from seawall.bootstrap import bootstrap, function_app
-from seawall.formats.cloudevents import AUDIT_RECEIVED, CloudEvent, carrying
+from seawall.formats.cloudevents import AUDIT_RECEIVED, CloudEvent, body_id, carrying
 from seawall.settings import Settings
 
 from demo import story
@@ -52,7 +52,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What comes of the bodies without a queue."""
     application = bootstrap(Settings(data_dir=tmp_path_factory.mktemp("alone")))
     for body in BODIES:
-        application.handle(carrying(AUDIT_RECEIVED, Application.key(body), "/test", body))
+        application.handle(carrying(AUDIT_RECEIVED, body_id(body), "/test", body))
     found = outcome(application)
     assert found["alerts"]
     assert found["incidents"]
@@ -89,10 +89,10 @@ def twice_with_poison(service: Any, application: Application) -> None:
     google = isinstance(service, GoogleTopics)
     if google:
         service.pubsub.duplicate_next = 100
-    application.accept_audit(BODIES[0])
+    application.doors.audit(BODIES[0])
     service.send("audit", POISON)
     for body in BODIES[1:]:
-        application.accept_audit(body)
+        application.doors.audit(body)
     service.drain(**({} if google else {"twice": True}))
     kept = {record.body if not google else pushed(record.body) for record in application.store.poison.newest()}
     assert kept == {POISON}
@@ -106,17 +106,17 @@ def pushed(envelope: bytes) -> bytes:
 def backwards_with_a_crash(service: Any, application: Application) -> None:
     """The first delivery is handled, and its worker dies before it says so."""
     for body in reversed(BODIES):
-        application.accept_audit(body)
+        application.doors.audit(body)
     service.drain(**({} if isinstance(service, GoogleTopics) else {"backwards": True, "crash": True}))
 
 
 def late(service: Any, application: Application) -> None:
     """A message whose blob is not there yet fails alone, comes again, and is given up to the dead letters, whole."""
-    event = carrying(AUDIT_RECEIVED, Application.key(BODIES[0]), "/test", BODIES[0])
+    event = carrying(AUDIT_RECEIVED, body_id(BODIES[0]), "/test", BODIES[0])
     checked = CloudEvent(id=event.id, source="/test", type="io.seawall.job.checked", data={"blob": "jobs/late.json"})
     service.send("audit", checked.to_bytes())
     for body in BODIES[1:]:
-        application.accept_audit(body)
+        application.doors.audit(body)
     service.drain()
     assert [json.loads(body)["data"] for body in service.dead] == [{"blob": "jobs/late.json"}]
     assert application.store.poison.newest() == []

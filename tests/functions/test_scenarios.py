@@ -68,7 +68,7 @@ def sensor_batch(base: Path) -> bytes:
     now = datetime.now(UTC)
     token = create_token(application.store.sensors, cluster=story.CLUSTER, now=now, lifetime=timedelta(hours=1))
     key = ec.generate_private_key(ec.SECP256R1())
-    enrolled = application.enrol_sensor(token, make_request(key, recorded.NODE).decode(), recorded.NODE)
+    enrolled = application.doors.enrol_sensor(token, make_request(key, recorded.NODE).decode(), recorded.NODE)
     certificate = x509.load_pem_x509_certificate(enrolled.certificate.encode())
     application.close()
     return encode_batch(

@@ -47,8 +47,8 @@ class Client:
 def client(tmp_path: Path) -> Iterator[Client]:
     settings = load_settings(data_dir=tmp_path, api_token="token")
     application = bootstrap(settings)
-    application.accept_posture("prod", MANIFEST)
-    application.accept_posture("prod", MANIFEST.replace(b"nginx:1", b"nginx:2"))
+    application.doors.posture("prod", MANIFEST)
+    application.doors.posture("prod", MANIFEST.replace(b"nginx:1", b"nginx:2"))
     yield Client(create_app(application, settings))
     application.close()
 

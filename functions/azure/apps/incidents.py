@@ -45,7 +45,7 @@ def forwarded(events: List[func.EventHubEvent], context: func.Context) -> None:
             raise MalformedEvent(f"not JSON: {error}") from error
         if not isinstance(document, dict):
             raise MalformedEvent("not an object")
-        app.take_forwarded(document)
+        app.incidents.take_forwarded(document)
 
     def run() -> None:
         bodies = [event.get_body() for event in events]

@@ -16,7 +16,7 @@ def image_pushed(event: func.EventGridEvent, context: func.Context) -> None:
 
     def run() -> None:
         try:
-            application().accept_registry("eventgrid", {}, body)
+            application().doors.registry("eventgrid", {}, body)
         except MalformedEvent as error:
             application().poison("image_pushed", body, f"MalformedEvent: {error}")
 

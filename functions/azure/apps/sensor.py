@@ -32,7 +32,7 @@ def sensor_batch(req: func.HttpRequest, context: func.Context) -> func.HttpRespo
     """One batch; the sensor's own certificate and signature are in it and are checked before anything is read."""
     with job("sensor_batch", req.headers.get("traceparent", "")):
         try:
-            answer, status = application().accept_sensor(req.get_body()), 202
+            answer, status = application().doors.sensor(req.get_body()), 202
         except SeawallError as error:
             status = next((code for kind, code in STATUS if isinstance(error, kind)), 503)
             answer = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": error.message}

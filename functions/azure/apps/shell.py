@@ -9,7 +9,7 @@ import azure.functions as func
 from seawall.adapters.tracing import TraceFilter, job
 from seawall.app.application import Application
 from seawall.app.delivery import deliver
-from seawall.formats.cloudevents import CloudEvent, carrying, parse
+from seawall.formats.cloudevents import CloudEvent, body_id, carrying, parse
 from seawall.settings import load_settings
 
 TRIES = 5
@@ -48,7 +48,7 @@ def event_hub_batch(name: str, kind: str, events: list[func.EventHubEvent], cont
     attempt = context.retry_context.retry_count if context.retry_context else 0
     app = application()
     items = [
-        carrying(kind, app.key(event.get_body()), f"/{name}", event.get_body(), time=event.enqueued_time)
+        carrying(kind, body_id(event.get_body()), f"/{name}", event.get_body(), time=event.enqueued_time)
         for event in events
     ]
 

@@ -80,7 +80,9 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
         # A page of another site cannot post here: browsers send where the form came from.
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise NotFound("this form was sent from another site")
-        decided = store.incidents.decide(incident_id, status=status, classification=classification, owner=owner.strip())
+        decided = application.incidents.decide(
+            incident_id, status=status, classification=classification, owner=owner.strip()
+        )
         if decided is None:
             raise NotFound(f"there is no incident {incident_id}")
         return RedirectResponse(f"/incidents/{incident_id}", status_code=303)
@@ -104,7 +106,7 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
             active="alerts",
             alerts=rows,
             chosen={"severity": severity, "cluster": cluster, "analytic": analytic},
-            clusters=sorted({item["cluster"] for item in application.coverage()} | {cluster} - {""}),
+            clusters=sorted({item["cluster"] for item in application.detection.coverage()} | {cluster} - {""}),
             page_number=page_number,
             full=len(rows) == PAGE_SIZE,
         )
@@ -119,14 +121,14 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
             active="alerts",
             alert=found[0],
             incidents=[item for item in store.incidents.holding([alert_id]) if not item.merged_into],
-            rule=application.analytics().get(found[0].analytic),
+            rule=application.detection.analytics().get(found[0].analytic),
             offers=offers(found[0], found),
             responses=store.responses.of({alert_id}),
         )
 
     @pages.get("/analytics")
     def analytics(search: str = Query("", max_length=200)) -> HTMLResponse:
-        rules = sorted(application.analytics().values(), key=lambda rule: rule.id)
+        rules = sorted(application.detection.analytics().values(), key=lambda rule: rule.id)
         wanted = search.strip().casefold()
         shown = [
             rule
@@ -137,10 +139,14 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
 
     @pages.get("/analytics/{analytic_id}")
     def analytic(analytic_id: str) -> HTMLResponse:
-        rule = application.analytics().get(analytic_id)
+        rule = application.detection.analytics().get(analytic_id)
         if rule is None:
             raise NotFound(f"there is no analytic {analytic_id}")
-        blind = {item["cluster"]: item["blind"][rule.id] for item in application.coverage() if rule.id in item["blind"]}
+        blind = {
+            item["cluster"]: item["blind"][rule.id]
+            for item in application.detection.coverage()
+            if rule.id in item["blind"]
+        }
         recent = store.alerts.newest(limit=10, analytic=rule.id)
         return page("analytic.html", active="analytics", rule=rule, blind=blind, alerts=recent)
 
@@ -149,10 +155,10 @@ def router(application: Application, reader: Callable[[Request], None], page: Pa
         return page(
             "sources.html",
             active="sources",
-            clusters=application.coverage(),
+            clusters=application.detection.coverage(),
             sensors=store.sensors.sensors(),
             poison=store.poison.newest(20),
-            titles={rule.id: rule.title for rule in application.analytics().values()},
+            titles={rule.id: rule.title for rule in application.detection.analytics().values()},
         )
 
     return pages

@@ -39,7 +39,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             incidents=open_incidents,
             counts=store.incidents.open_counts(),
             alerts=charts.days(store.alerts.per_day(first), today, _HISTORY_DAYS),
-            silent=[item["cluster"] for item in application.coverage() if item["silent"]],
+            silent=[item["cluster"] for item in application.detection.coverage() if item["silent"]],
             images=store.images.summaries(limit=10),
             failures=store.assessments.find(status=Status.FAIL, limit=10),
             posture=store.assessments.counts(),
@@ -53,7 +53,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @pages.get("/images/{digest}")
     def image(digest: str) -> HTMLResponse:
-        report = application.image(digest)
+        report = application.images.report(digest)
         if report is None:
             raise NotFound(f"there is no image {digest}")
         return page("image.html", active="images", image=report, attestation=store.images.attestation(digest))
@@ -65,7 +65,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @pages.get("/vulnerabilities/{name}")
     def vulnerability(name: str) -> HTMLResponse:
-        found = application.affected(name)
+        found = application.images.affected(name)
         digests = sorted({digest for package in found["packages"] for digest in package["images"][:PAGE_SIZE]})
         names = store.images.names(digests[:PAGE_SIZE])
         return page("vulnerability.html", active="images", found=found, names=names)

@@ -5,6 +5,7 @@ Source: cloudevents/spec v1.0.2, json-format.md.
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from seawall.domain.errors import MalformedEvent
+from seawall.domain.ids import content_id
 
 PREFIX = "io.seawall."
 IMAGE_PUSHED = "io.seawall.image.pushed"
@@ -52,6 +54,11 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     def to_bytes(self) -> bytes:
         """The event as JSON."""
         return msgspec.json.encode(self)
+
+
+def body_id(body: bytes, *more: str) -> str:
+    """Return the id of the event that carries `body`: the same input is the same event, whichever door it came through."""
+    return content_id("body", hashlib.sha256(body).hexdigest(), *more)
 
 
 def carrying(kind: str, key: str, source: str, body: bytes, **attributes: Any) -> CloudEvent:

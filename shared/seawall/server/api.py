@@ -61,7 +61,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @api.get("/images/{digest}", tags=["images"], summary="Packages, findings and gaps of one image")
     def image(digest: str) -> Any:
-        report = application.image(digest)
+        report = application.images.report(digest)
         if report is None:
             raise NotFound(f"there is no image {digest}")
         return plain(report) | {"attestation": plain(store.images.attestation(digest))}
@@ -85,7 +85,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
         summary="Which images ever seen, and which running workloads, have this vulnerability",
     )
     def vulnerability(name: str) -> Any:
-        return application.affected(name)
+        return application.images.affected(name)
 
     @api.get("/alerts", tags=["detection"], summary="Alerts, newest first")
     def alerts(
@@ -104,7 +104,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @api.get("/analytics/coverage", tags=["detection"], summary="Per cluster: silent or not, and blind analytics")
     def coverage() -> Any:
-        return {"clusters": application.coverage()}
+        return {"clusters": application.detection.coverage()}
 
     @api.get(
         "/sensors", tags=["sensors"], summary="Sensors: when they were last heard, what they lost, what is missing"
@@ -152,7 +152,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
         "/incidents/{incident_id}", tags=["detection"], summary="Set status, classification or owner of an incident"
     )
     def decide(incident_id: str, decision: Decision) -> Any:
-        changed = application.decide(incident_id, **decision.model_dump())
+        changed = application.incidents.decide(incident_id, **decision.model_dump())
         if changed is None:
             raise NotFound(f"there is no incident {incident_id}")
         return plain(changed)

@@ -97,7 +97,7 @@ def create_app(
     def metrics_page() -> Response:
         for kind, waiting in depth().items():
             counted.queue.labels(kind).set(waiting)
-        for destination, waiting in application.outbox_pending().items():
+        for destination, waiting in application.incidents.pending().items():
             counted.outbox.labels(destination).set(waiting)
         for cluster, vcores in application.monitored_vcores().items():
             counted.vcores.labels(cluster).set(vcores)

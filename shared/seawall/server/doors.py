@@ -31,7 +31,7 @@ def router(application: Application, settings: Settings) -> APIRouter:
         known = {name.lower() for name in settings.event_grid_subscriptions}
         if kind == "eventgrid" and known and request.headers.get("aeg-subscription-name", "").lower() not in known:
             raise Unauthenticated("not a subscription of event_grid_subscriptions")
-        status, answer = await asyncio.to_thread(application.accept_registry, kind, dict(request.headers), body)
+        status, answer = await asyncio.to_thread(application.doors.registry, kind, dict(request.headers), body)
         return JSONResponse(answer, status)
 
     @doors.post(
@@ -40,11 +40,11 @@ def router(application: Application, settings: Settings) -> APIRouter:
     @doors.post("/audit/{cluster}", status_code=202, summary="The same, for clusters whose events do not name them")
     async def audit(request: Request, cluster: str = "") -> Any:
         body = await received(request, "the audit door")
-        return await asyncio.to_thread(application.accept_audit, body, cluster or settings.cluster)
+        return await asyncio.to_thread(application.doors.audit, body, cluster or settings.cluster)
 
     @doors.post("/posture/{scope}", status_code=202, summary="Kubernetes manifests or an API dump, YAML or JSON")
     async def posture(scope: str, request: Request) -> Any:
         body = await received(request, "the posture door")
-        return await asyncio.to_thread(application.accept_posture, scope, body)
+        return await asyncio.to_thread(application.doors.posture, scope, body)
 
     return doors

@@ -43,17 +43,17 @@ def router(application: Application, settings: Settings) -> APIRouter:
     @doors.post("/v1/events/sensor", status_code=202, summary="A signed batch of a sensor (docs/sensor-batch.md)")
     async def batch(request: Request) -> Any:
         body = await bounded_body(request, settings.max_body_bytes)
-        return await asyncio.to_thread(application.accept_sensor, body)
+        return await asyncio.to_thread(application.doors.sensor, body)
 
     @doors.post("/v1/sensors/enrol", summary="A first certificate for a one-time token")
     def enrol(request: Request, asked: EnrolmentRequest) -> Any:
         token = presented_secret(request)
         if not token:
             raise Unauthenticated("the enrolment token is missing", hint="Authorization: Bearer <token>")
-        return plain(application.enrol_sensor(token, asked.csr, asked.node))
+        return plain(application.doors.enrol_sensor(token, asked.csr, asked.node))
 
     @doors.post("/v1/sensors/renew", summary="The next certificate for an enrolled sensor")
     def renew(asked: RenewalRequest) -> Any:
-        return plain(application.renew_sensor(asked.certificate, asked.csr, asked.signature))
+        return plain(application.doors.renew_sensor(asked.certificate, asked.csr, asked.signature))
 
     return doors

@@ -98,8 +98,10 @@ def change_in_portal(api: AzureApi, number: str = "1", **change: str) -> None:
 def test_decisions_here_are_written_to_the_portal_once(api: AzureApi, application: Application) -> None:
     settings = raised(api, application, write_back=True)
     assert sync(settings, application) == 0
-    application.decide(incident(1).id, status="closed", classification="falsePositive", owner="eve@acme.example")
-    assert application.outbox_pending()["ocsf_file"] == 1, "a decision is a change that is published"
+    application.incidents.decide(
+        incident(1).id, status="closed", classification="falsePositive", owner="eve@acme.example"
+    )
+    assert application.incidents.pending()["ocsf_file"] == 1, "a decision is a change that is published"
     assert sync(settings, application) == 1
     portal = api.incidents["1"]
     assert (portal["status"], portal["classification"], portal["assignedTo"]) == (
@@ -117,7 +119,7 @@ def test_decisions_here_are_written_to_the_portal_once(api: AzureApi, applicatio
 def test_without_write_back_nothing_is_written(api: AzureApi, application: Application) -> None:
     settings = raised(api, application)
     sync(settings, application)
-    application.decide(incident(1).id, status="closed")
+    application.incidents.decide(incident(1).id, status="closed")
     assert sync(settings, application) == 0
     assert api.incidents["1"]["status"] == "active"
     assert application.store.incidents.get(incident(1).id).status == "closed", "and the portal does not open it again"  # type: ignore[union-attr]
@@ -126,7 +128,7 @@ def test_without_write_back_nothing_is_written(api: AzureApi, application: Appli
 def test_where_both_sides_changed_the_portal_wins(api: AzureApi, application: Application) -> None:
     settings = raised(api, application, write_back=True)
     sync(settings, application)
-    application.decide(incident(1).id, classification="falsePositive", owner="eve")
+    application.incidents.decide(incident(1).id, classification="falsePositive", owner="eve")
     change_in_portal(api, classification="truePositive")
     assert sync(settings, application) == 2
     ours, portal = application.store.incidents.get(incident(1).id), api.incidents["1"]
@@ -142,7 +144,7 @@ def test_an_incident_that_others_alert_in_is_not_written(api: AzureApi, applicat
     api.alerts["stranger"] = {name: ours[name] for name in ("incidentId", "severity", "status") if name in ours} | {
         "id": "stranger"
     }
-    application.decide(incident(1).id, status="closed")
+    application.incidents.decide(incident(1).id, status="closed")
     assert sync(settings, application) == 0
     assert api.incidents["1"]["status"] == "active"
 
@@ -150,7 +152,7 @@ def test_an_incident_that_others_alert_in_is_not_written(api: AzureApi, applicat
 def test_reopened_there_is_opened_here(api: AzureApi, application: Application) -> None:
     settings = raised(api, application, write_back=True)
     sync(settings, application)
-    application.decide(incident(1).id, status="closed")
+    application.incidents.decide(incident(1).id, status="closed")
     sync(settings, application)
     change_in_portal(api, status="inProgress")
     assert sync(settings, application) == 1
@@ -160,7 +162,7 @@ def test_reopened_there_is_opened_here(api: AzureApi, application: Application) 
 def test_a_refused_write_names_the_permission(api: AzureApi, application: Application) -> None:
     settings = raised(api, application, write_back=True)
     sync(settings, application)
-    application.decide(incident(1).id, status="closed")
+    application.incidents.decide(incident(1).id, status="closed")
     api.fail_next("graph", 403)
     with pytest.raises(Denied, match=r"SecurityIncident\.ReadWrite\.All"):
         sync(settings, application)

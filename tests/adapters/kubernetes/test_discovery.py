@@ -211,13 +211,13 @@ def test_a_private_cluster_sends_its_listing(kube: KubeApi, tmp_path: Path) -> N
     collected = source_of(kube, tmp_path, "limited").collect()
     application = bootstrap(load_settings(data_dir=tmp_path / "server"))
     body = encode_snapshot(collected)
-    accepted = application.accept_posture("prod", body)
+    accepted = application.doors.posture("prod", body)
     assert accepted["objects"] == len(collected.objects)
     assert application.store.assets.get("k8s://prod/shop/Deployment/web-1") is not None
     listed = {item.kind for item in application.store.assets.scopes()}
     assert "Deployment" in listed
     assert "Secret" not in listed, "what could not be read is not taken for absent"
     kube.client.delete(f"{DEPLOYMENTS}/web-1")
-    application.accept_posture("prod", encode_snapshot(source_of(kube, tmp_path, "limited").collect()))
+    application.doors.posture("prod", encode_snapshot(source_of(kube, tmp_path, "limited").collect()))
     assert application.store.assets.get("k8s://prod/shop/Deployment/web-1") is None
     application.close()

@@ -130,7 +130,7 @@ def _take(portal: Any, application: Application) -> int:
         updated = portal.last_update_date_time
         if news.get("status") == "closed" and updated is not None and updated < ours.last_seen:
             del news["status"]  # closed before what happened since
-        after = application.decide(key, **news) if news else ours
+        after = application.incidents.decide(key, **news) if news else ours
         changed += after != ours
         known = {name: said[name] or getattr(link, name) for name in said}
         seq = after.seq if after and all(_same(name, known[name], getattr(after, name)) for name in known) else link.seq

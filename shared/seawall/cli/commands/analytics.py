@@ -113,7 +113,7 @@ def coverage(
 
     application = bootstrap()
     try:
-        typer.echo(json.dumps(application.coverage(), indent=2))
+        typer.echo(json.dumps(application.detection.coverage(), indent=2))
     finally:
         application.close()
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from seawall.domain.audit_events import Reject
-from seawall.domain.errors import InputError, TooLarge
+from seawall.domain.errors import InputError, MalformedEvent, TooLarge
 
 MAX_RECORDS = 500_000
 """Records of one list. 64 MiB hold fewer events that say anything; millions of `{}` would cost minutes."""
@@ -67,6 +67,18 @@ class Batch:
         """Pass over a record of another kind."""
         self.skipped += 1
         self.position += 1
+
+    def readable(self) -> Batch:
+        """Return the batch.
+
+        Raises:
+            MalformedEvent: nothing in it could be read.
+        """
+        if self.rejects and not self.events and not self.skipped:
+            first = self.rejects[0]
+            what = f"no audit event in it: {first.reason} {first.detail}".strip()
+            raise MalformedEvent(what, where=f"record {first.index}")
+        return self
 
 
 def gunzip(data: bytes, limit: int = MAX_MESSAGE_BYTES) -> bytes:
