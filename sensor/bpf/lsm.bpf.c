@@ -34,8 +34,8 @@ int BPF_PROG(may_exec, struct linux_binprm *bprm, int before)
 	dentry = READ(bprm, file, f_path.dentry);
 	vfs = READ(bprm, file, f_path.mnt);
 	mnt_ns = READ(task, nsproxy, mnt_ns, ns.inum);
-	if (mnt_ns == options.host_mnt_ns)
-		return 0;	/* the runtime, on its way into the container */
+	if (on_its_way_in(task, cgroup, mnt_ns))
+		return 0;
 	origin = origin_of(task, inode, dentry, vfs, mnt_ns);
 	if (policy->drift == ACTION_BLOCK && origin >= ORIGIN_UPPER && origin <= ORIGIN_BIND) {
 		action = ACTION_BLOCK;

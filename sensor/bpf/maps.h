@@ -3,8 +3,7 @@
 #ifndef SEAWALL_MAPS_H
 #define SEAWALL_MAPS_H
 
-#include "records.h"
-#include <bpf/bpf_helpers.h>
+#include "layout.h"
 
 /* Set once before loading; the verifier removes what is off. */
 struct options {

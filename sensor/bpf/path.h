@@ -98,6 +98,25 @@ static __always_inline bool in_upper_layer(struct inode *inode)
 	return upper != NULL;
 }
 
+/*
+ * Whether it is the runtime, in the container's cgroup already: it runs in the node's mount namespace, or, where runtimes
+ * have one of their own (snaps, nodes that are containers), in that of a parent which no policy holds for. What a container
+ * starts, or somebody brings into it, is in the container's namespace, and so is its parent or not its parent's.
+ */
+static __always_inline bool on_its_way_in(struct task_struct *task, u64 cgroup, u32 mnt_ns)
+{
+	struct task_struct *parent;
+	u64 above;
+
+	if (mnt_ns == options.host_mnt_ns)
+		return true;
+	parent = READ(task, real_parent, group_leader);
+	if (!parent || READ(parent, nsproxy, mnt_ns, ns.inum) != mnt_ns)
+		return false;
+	above = cgroup_of(parent);
+	return above != cgroup && !bpf_map_lookup_elem(&policies, &above);
+}
+
 static __always_inline u8 origin_of(struct task_struct *task, struct inode *inode, struct dentry *dentry,
 				    struct vfsmount *vfs, u32 mnt_ns)
 {

@@ -10,6 +10,7 @@ char LICENSE[] SEC("license") = "GPL";
 static __always_inline u8 stdio_kind(struct task_struct *task, u32 fd, struct address *peer)
 {
 	struct file *file = file_of(task, fd);
+	struct address found = {};
 	struct sock *sk;
 	u32 mode;
 
@@ -25,14 +26,13 @@ static __always_inline u8 stdio_kind(struct task_struct *task, u32 fd, struct ad
 		if (READ(file, f_inode, i_rdev) == (1 << 20 | 3))
 			return 13;
 	}
-	if (mode == S_IFSOCK && !peer->family) {
-		sk = sock_of(task, fd);
-		if (sk)
-			read_address(peer, sk, true);
-		if (peer->family != 2 && peer->family != 10)
-			peer->family = 0;
-		if (peer->family)
+	if (mode == S_IFSOCK && (sk = sock_of(task, fd))) {
+		read_address(&found, sk, true);
+		if (found.family == 2 || found.family == 10) {
+			if (!peer->family)
+				*peer = found;
 			return 14;
+		}
 	}
 	return mode >> 12;
 }
@@ -113,8 +113,7 @@ static __always_inline void enforce(struct scratch *s, struct exec_record *r, u6
 	bool drifted = r->origin >= ORIGIN_UPPER && r->origin <= ORIGIN_BIND;
 	u8 action = 0;
 
-	/* In the node's mount namespace it is the runtime, on its way into the container. */
-	if (!policy || r->head.pid == options.self_pid || r->head.mnt_ns == options.host_mnt_ns)
+	if (!policy || r->head.pid == options.self_pid || on_its_way_in(current_task(), cgroup, r->head.mnt_ns))
 		return;
 	if (drifted)
 		action = policy->drift;

@@ -104,7 +104,9 @@ class ContainerIndex:
         """Where the node's pods are known from, beside the runtime's own state."""
         self._paths: OrderedDict[int, str] = OrderedDict()
         self._by_cgroup: dict[int, Container | None] = {}
-        self._by_namespace: dict[int, Container | None] = {}
+        self._by_namespace: OrderedDict[int, tuple[int, int, Container | None]] = OrderedDict()
+        """Mount namespace: (pid, start) of a process in it, the container. A namespace's number is given to another one
+        when its last process ended, so an entry holds as long as that process lives."""
         self.by_id: OrderedDict[str, Container] = OrderedDict()
 
     def running(self) -> list[Container]:
@@ -185,7 +187,16 @@ class ContainerIndex:
 
     def is_host(self, cgroup: int, namespace: int) -> bool:
         """Whether a cgroup was found to be the node's own, for processes of this mount namespace too."""
-        return self._by_cgroup.get(cgroup, cgroup) is None and self._by_namespace.get(namespace) is None
+        return self._by_cgroup.get(cgroup, cgroup) is None and self._in_namespace(namespace)[1] is None
+
+    def runtime_above(self, container: Container, parent: Entry, cgroup: int, namespace: int) -> bool:
+        """Whether a process in a container's cgroup is still the runtime on its way in: its mount namespace is that of a
+        parent outside the container."""
+        if parent.mnt_ns != namespace or parent.cgroup == cgroup or not parent.cgroup:
+            return False
+        if namespace == self._host.mount_namespace:
+            return False  # an escaped process can be here, with init as its parent: runtimes are known by name
+        return self.find(parent.cgroup, parent) is not container
 
     def announced(self, args: tuple[str, ...]) -> None:
         """Take in the arguments of a container's monitor (conmon, a shim): the container comes right after it."""
@@ -230,9 +241,21 @@ class ContainerIndex:
                 return rest.partition(":")[2]
         return None
 
+    def _in_namespace(self, namespace: int) -> tuple[bool, Container | None]:
+        """Return whether the container of a mount namespace is known, and which it is."""
+        held = self._by_namespace.get(namespace)
+        if held is None:
+            return False, None
+        pid, start_ns, found = held
+        witness = self._processes.peek(pid)
+        if witness is None or witness.ended or witness.start_ns != start_ns or witness.mnt_ns != namespace:
+            return False, None
+        return True, found
+
     def _by_monitor(self, entry: Entry) -> Container | None:
-        if entry.mnt_ns in self._by_namespace:
-            return self._by_namespace[entry.mnt_ns]
+        known, found = self._in_namespace(entry.mnt_ns)
+        if known:
+            return found
         found = None
         for above in self._processes.ancestors(entry):
             flag = _MONITOR_ARGUMENT.get(above.name)
@@ -240,14 +263,18 @@ class ContainerIndex:
                 continue
             # An ancestor keeps 16 arguments; the monitor's id stands among the first.
             whole = self._processes.peek(above.pid)
+            if whole is not None and whole.mnt_ns == entry.mnt_ns:
+                break  # a runtime in a mount namespace of its own: nothing of the container yet
             args = whole.args if whole is not None else above.args
             if flag in args[:-1]:
                 identity = args[args.index(flag) + 1]
                 if re.fullmatch(r"[0-9a-f]{64}", identity):
                     found = self._container(identity, "libpod" if above.name == "conmon" else "")
             break
-        if found is not None or len(self._by_namespace) < self._limit:
-            self._by_namespace[entry.mnt_ns] = found
+        self._by_namespace[entry.mnt_ns] = entry.pid, entry.start_ns, found
+        self._by_namespace.move_to_end(entry.mnt_ns)
+        if len(self._by_namespace) > self._limit:
+            self._by_namespace.popitem(last=False)
         return found
 
     def _container(self, identity: str, path: str) -> Container:

@@ -38,6 +38,14 @@ def _reading(handle: int) -> BinaryIO:
         os.close(handle)
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Root:
     """The root folder of a container, held open. Use as a context manager."""
 
@@ -87,7 +95,7 @@ class Root:
         return content if len(content) <= limit else b""
 
     def names(self, folder: str) -> list[str]:
-        """Return what lies in a folder, at most 100,000 names; nothing when it can not be read."""
+        """Return what lies in a folder, at most 100,000 names, those that are UTF-8; nothing when it can not be read."""
         try:
             handle = self._resolve(folder, os.O_RDONLY | os.O_DIRECTORY)
         except (OSError, ValueError):
@@ -96,7 +104,8 @@ class Root:
         try:
             with os.scandir(handle) as entries:
                 for entry in entries:
-                    found.append(entry.name)
+                    if _is_text(entry.name):
+                        found.append(entry.name)
                     if len(found) >= 100_000:
                         break
         except OSError:

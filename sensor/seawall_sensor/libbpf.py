@@ -281,8 +281,18 @@ class BpfObject:
         size = c_size_t()
         address = self._lib.bpf_map__initial_value(self._maps[section], ctypes.byref(size))
         if len(data) != size.value:
-            raise ValueError(f"{section} has {size.value} bytes, got {len(data)}")
+            raise ConfigError(
+                f"{section} of {self.path.name} has {size.value} bytes, not {len(data)}", hint="run `make sensor`"
+            )
         ctypes.memmove(address, data, len(data))
+
+    def constants(self, section: str) -> bytes:
+        """Return what the variable that lies alone in `section` holds; empty when there is none."""
+        if section not in self._maps:
+            return b""
+        size = c_size_t()
+        address = self._lib.bpf_map__initial_value(self._maps[section], ctypes.byref(size))
+        return ctypes.string_at(address, size.value)
 
     def load(self) -> None:
         """Load what was not left out.

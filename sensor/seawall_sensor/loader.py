@@ -29,7 +29,7 @@ from seawall_sensor.libbpf import (
     has_tracepoint,
     kernel_has_type,
 )
-from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind
+from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind, layout
 from seawall_sensor.ring import RingBuffer
 
 log = logging.getLogger(__name__)
@@ -340,7 +340,14 @@ class Programs:
 
     def _open(self, name: str, folder: Path) -> BpfObject:
         machine = platform.machine()
-        return BpfObject(folder / (f"{name}.direct.{machine}.bpf.o" if self._direct else f"{name}.{machine}.bpf.o"))
+        found = BpfObject(folder / (f"{name}.direct.{machine}.bpf.o" if self._direct else f"{name}.{machine}.bpf.o"))
+        if found.constants(".rodata.layout") != layout():
+            found.close()
+            raise ConfigError(
+                f"{found.path.name} is of another version than this program: its records could not be read",
+                hint="run `make sensor` in the source tree, or install both from one package",
+            )
+        return found
 
     def _finish(self, name: str, found: BpfObject, wanted: list[str]) -> None:
         for shared in self.maps.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from seawall.domain.alerts import Alert
@@ -137,11 +139,15 @@ class Repeats:
 
 
 class JsonLines:
-    """Writes results to a binary stream. `only` keeps some kinds of lines; losses and heartbeats always pass with "alert"
-    too, unless they are left out by `only` in full: `--only alert` prints alerts, the ready heartbeat and losses."""
+    """Writes results to a descriptor. `only` keeps some kinds of lines; losses and heartbeats always pass with "alert"
+    too, unless they are left out by `only` in full: `--only alert` prints alerts, the ready heartbeat and losses.
 
-    def __init__(self, stream: BinaryIO, only: Collection[str] = (), counted: Collection[str] = ()) -> None:
-        self._stream, self._only = stream, frozenset(only) | ({"heartbeat", "loss"} if only else frozenset())
+    A line is never torn: one thread writes, nothing else is between here and the descriptor, and what the descriptor took is
+    forgotten at once, so that a write that fails midway goes on where it stopped and begins nothing anew.
+    """
+
+    def __init__(self, descriptor: int, only: Collection[str] = (), counted: Collection[str] = ()) -> None:
+        self._fd, self._only = descriptor, frozenset(only) | ({"heartbeat", "loss"} if only else frozenset())
         self._encoder = msgspec.json.Encoder()
         self._lines = bytearray()
         self._repeats = Repeats(counted)
@@ -170,11 +176,14 @@ class JsonLines:
             self.flush()
 
     def flush(self) -> None:
-        """Hand the lines over."""
-        if self._lines:
-            self._stream.write(self._lines)
-            self._stream.flush()
-            self._lines.clear()
+        """Hand the lines over; wait where the reader is slow, also when it made the pipe one that does not wait."""
+        while self._lines:
+            try:
+                taken = os.write(self._fd, self._lines)
+            except BlockingIOError:
+                select.select((), (self._fd,), ())
+                continue
+            del self._lines[:taken]
 
 
 def alert_line(alert: Alert, event: RuntimeEvent) -> dict[str, Any]:

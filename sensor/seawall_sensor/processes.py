@@ -307,10 +307,10 @@ class ProcessCache:
             elif name == "NSpid":
                 entry.ns_pid = int(value.split()[-1])
         try:
-            exe = os.readlink(f"{folder}/exe")
+            exe = _link(f"{folder}/exe")
             entry.deleted = exe.endswith(" (deleted)")
             entry.exe = exe.removesuffix(" (deleted)")
-            entry.cwd = os.readlink(f"{folder}/cwd")
+            entry.cwd = _link(f"{folder}/cwd")
         except OSError:
             pass  # a kernel thread, or gone meanwhile
         raw = read_text(f"{folder}/cmdline")[: 4 * MAX_ARGUMENT_CHARACTERS]
@@ -328,6 +328,11 @@ def arguments(raw: bytes) -> tuple[str, ...]:
         return ()
     parts = raw[:MAX_ARGUMENT_CHARACTERS].removesuffix(b"\0").split(b"\0", MAX_ARGUMENTS)
     return tuple(part.decode("utf-8", "replace") for part in parts[:MAX_ARGUMENTS])
+
+
+def _link(path: str) -> str:
+    """Return where a link leads, as text: names of files need not be UTF-8, while what is written of them must be."""
+    return os.readlink(path.encode()).decode("utf-8", "replace")
 
 
 def _namespace(proc: str, pid: str, kind: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from enum import IntEnum
 from typing import NamedTuple
@@ -93,6 +94,28 @@ NS_PID_AT = HEAD.size + 56
 
 TAIL_AT = KIND_AT
 """From here on a record is the same whenever what happened is the same, whoever did it and when."""
+
+
+_FIELD = re.compile(r"(\d*)([A-Za-z])")
+
+
+def _places(form: struct.Struct, at: int = 0) -> list[int]:
+    """Return where each field of a format begins, then where it ends; `at` is where it begins itself."""
+    found = []
+    for number, code in _FIELD.findall(form.format):
+        fields = [f"{number}s"] if code == "s" else [code] * int(number or 1)
+        for field in fields:
+            found.append(at)
+            at += struct.calcsize(f"<{field}")
+    return [*found, at]
+
+
+def layout() -> bytes:
+    """Return what `sensor/bpf/layout.h` says when objects and decoder are of one version."""
+    after_head = [place for form in (EXEC, ANCESTOR, EXIT, FILE, NET, KERNEL, DNS)
+                  for place in _places(form, 0 if form is ANCESTOR else HEAD.size)]  # fmt: skip
+    numbers = [KINDS, *_places(HEAD), *after_head]
+    return struct.pack(f"<{len(numbers)}H", *numbers)
 
 
 class Head(NamedTuple):

@@ -181,7 +181,7 @@ def _enforcer(policy: Path | None, host: Host) -> Enforcer | None:
 def _sink(plan: Plan, delivery: Delivery | None, rules: list[Detection]) -> Sink:
     sinks: list[Sink] = []
     if plan.lines:
-        sinks.append(JsonLines(sys.stdout.buffer, plan.only, {rule.id for rule in rules if rule.threshold}))
+        sinks.append(JsonLines(sys.stdout.fileno(), plan.only, {rule.id for rule in rules if rule.threshold}))
     if delivery is not None:
         sinks.append(delivery if plan.deliver_all else Alerting(delivery))
     return sinks[0] if len(sinks) == 1 else Both(*sinks)

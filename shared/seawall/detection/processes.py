@@ -266,12 +266,30 @@ def interactive(event: RuntimeEvent) -> bool:
     return bool(event.process.tty)
 
 
+def _own(args: tuple[str, ...]) -> int:
+    """Return where a shell's own arguments begin: behind the applet's name in `busybox sh -c TEXT`."""
+    return 2 if args and args[0].rpartition("/")[2] in MULTI_CALL else 1
+
+
+def reads_commands(process: Process) -> bool:
+    """Whether it is a shell that was given nothing to run, so that its input says what it does (`sh`, `bash -il`)."""
+    if program(process) not in SHELLS or script_text(process):
+        return False
+    return all(argument.startswith("-") for argument in process.args[_own(process.args) :])
+
+
+def for_a_person(process: Process) -> bool:
+    """Whether it is a shell at a terminal that reads what somebody types."""
+    return bool(process.tty) and reads_commands(process)
+
+
 def script_text(process: Process) -> str:
     """Return what a shell or interpreter was told on its command line (`sh -c TEXT`, `python -c TEXT`), else empty."""
     args = process.args
     name = program(process)
     if name in SHELLS:
-        for index, argument in enumerate(args[1:], 1):
+        first = _own(args)
+        for index, argument in enumerate(args[first:], first):
             if argument.startswith("-") and not argument.startswith("--") and "c" in argument[1:]:
                 return args[index + 1] if index + 1 < len(args) else ""
             if not argument.startswith(("-", "+")):

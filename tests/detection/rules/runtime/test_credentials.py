@@ -96,8 +96,12 @@ CASES: Cases = {
         ],
     ),
     "RT-0609": (
-        [read("/root/.bash_history"), read("/home/a/.mysql_history", "grep x")],
-        [read("/root/.bash_history", "bash"), read("/root/.psql_history", "psql"), read("/root/.bashrc")],
+        [read("/root/.bash_history"), read("/home/a/.mysql_history", "grep x"), read("/root/.bash_history", "sh")],
+        [
+            read("/root/.bash_history", "bash -i", tty="pts0"),
+            read("/root/.psql_history", "psql"),
+            read("/root/.bashrc"),
+        ],
     ),
     "RT-0610": (
         [

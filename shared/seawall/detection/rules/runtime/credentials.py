@@ -13,6 +13,7 @@ from seawall.detection.processes import (
     SHELLS,
     by_package_manager,
     file_entity,
+    for_a_person,
     has_inline_code,
     in_build,
     ip_entity,
@@ -511,9 +512,7 @@ def history_read(event: SensitiveRead) -> Match | None:
     if not _HISTORY.search(event.path) or by_package_manager(event):
         return None
     name = program(event.process)
-    if name in SHELLS and not event.process.args[1:2]:
-        return None
-    if name in {
+    if for_a_person(event.process) or name in {
         "mysql",
         "mariadb",
         "psql",

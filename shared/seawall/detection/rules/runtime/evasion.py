@@ -15,6 +15,7 @@ from seawall.detection.processes import (
     by_package_manager,
     by_runtime,
     file_entity,
+    for_a_person,
     in_build,
     is_hidden,
     is_temporary,
@@ -73,7 +74,7 @@ def history_file_wiped(event: FileEvent) -> Match | None:
         return None
     if name in SHELLS and not isinstance(event, FileOpen | FileLink) and not script_text(event.process):
         return None  # a shell puts its new history in the old one's place
-    if name in SHELLS and len(event.process.args) == 1 and isinstance(event, FileOpen):
+    if for_a_person(event.process) and isinstance(event, FileOpen):
         return None  # an interactive shell rewrites its history when it ends
     return Match(
         f"{event.process} wiped {event.changed}", entities=(file_entity(event, event.changed),), key=event.changed

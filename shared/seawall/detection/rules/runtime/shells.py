@@ -23,6 +23,7 @@ from seawall.detection.processes import (
     on_platform,
     program,
     programs,
+    reads_commands,
     script_text,
     server_above,
     service_above,
@@ -91,14 +92,16 @@ _REVERSE = re.compile(
     investigate=("Who is the peer? What did the shell run since (same process tree)?",),
 )
 def reverse_shell(event: ProcessExec) -> Match | None:
-    """A shell or interpreter starts with a network socket as its input and output, or with a well-known one-liner.
+    """A shell or interpreter starts with a network socket as its input and output, a shell that was given nothing else to run
+    with one as its input, or either with a well-known one-liner.
 
     The first way needs no words: descriptors are looked at in the kernel when the program starts.
     """
     name = program(event.process)
     peer = event.peer.rpartition(":")[0].strip("[]")
     entities = (ip_entity(peer),) if peer else ()
-    if name in SHELLS | INTERPRETERS and event.stdio[0] == "socket" and "socket" in event.stdio[1:]:
+    both = "socket" in event.stdio[1:]
+    if event.stdio[0] == "socket" and (name in SHELLS | INTERPRETERS if both else reads_commands(event.process)):
         if (
             peer.startswith("127.")
             or peer == "::1"
@@ -109,7 +112,8 @@ def reverse_shell(event: ProcessExec) -> Match | None:
         ):
             return None
         to = f" ({event.peer})" if event.peer else ""
-        return Match(f"{name} has a network connection as its input and output{to}", entities=entities, key="socket")
+        ways = "input and output" if both else "input"
+        return Match(f"{name} has a network connection as its {ways}{to}", entities=entities, key="socket")
     text = script_text(event.process) or (event.process.command_line if name in ("socat", "ncat", "nc") else "")
     if len(text) < 10:
         return None
