@@ -13,6 +13,11 @@ import yaml
 _CACHE_LIMIT = 65_536
 _SHARED_SPACE = ipaddress.ip_network("100.64.0.0/10")
 """Carrier-grade NAT (RFC 6598): used inside clouds as pod and node ranges."""
+_DOCUMENTATION = tuple(
+    map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
+)
+"""Addresses that stand for public ones in documents, drills and logs whose addresses were replaced (RFC 5737, 3849, 9637): no
+private network uses them."""
 
 
 class Networks:
@@ -54,7 +59,9 @@ class Networks:
             return "none"
         if self._lists.find(parsed):
             return "listed"
-        if self._own.find(parsed) or not parsed.is_global or parsed.is_multicast or parsed in _SHARED_SPACE:
+        if self._own.find(parsed) or parsed.is_multicast or parsed in _SHARED_SPACE:
+            return "private"
+        if not parsed.is_global and not any(parsed in network for network in _DOCUMENTATION):
             return "private"
         return "cloud" if self._providers.find(parsed) else "public"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
@@ -278,8 +279,13 @@ def rbac_by_service_account(event: AuditEvent) -> Match | None:
     confidence="high",
 )
 def system_role_changed(event: AuditEvent) -> Match | None:
-    """Roles named `system:…` are the control plane's own. Widening one gives every component that uses it new power."""
+    """Roles named `system:…` are the control plane's own. Widening one gives every component that uses it new power; deleting
+    all roles of a platform namespace, or of the cluster, takes it away."""
     name = event.name
+    if event.verb == "deletecollection":
+        if event.namespace and not context().is_system(event.namespace):
+            return None
+        name = "system:"
     if not (name.startswith(("system:", "eks:", "gce:", "aks-")) or name in ("cluster-admin", "admin", "edit", "view")):
         return None
     if may(event, "write-bindings") or may(event, "control-loops"):

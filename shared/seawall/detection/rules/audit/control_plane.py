@@ -113,6 +113,7 @@ def events_deleted(event: AuditEvent) -> Match | None:
         "statefulsets",
         "namespaces",
         "deployments/finalizers",
+        "customresourcedefinitions",
     ),
     catalogue=("X_SensorTampered",),
     needs=("metadata of workload writes",),
@@ -123,12 +124,15 @@ def events_deleted(event: AuditEvent) -> Match | None:
     confidence="high",
 )
 def sensor_tampered(event: AuditEvent) -> Match | None:
-    """A security product's workload was deleted, scaled to nothing, kept from its nodes, or given another image."""
+    """A security product's workload was deleted, scaled to nothing or kept from its nodes; or a resource definition of a
+    policy engine was deleted, and all policies of that kind with it."""
     namespace, name = event.namespace, event.name
     product = _PRODUCTS.get((namespace, name)) or (
         _PRODUCT_NAMESPACES.get(name) if event.resource == "namespaces" else None
     )
-    if not product and event.verb == "deletecollection":
+    if event.resource == "customresourcedefinitions":
+        product = _policy_engine(event.name) if event.verb == "delete" else None
+    elif not product and event.verb == "deletecollection":
         product = _PRODUCT_NAMESPACES.get(namespace)
     if not product or any(may(event, power) for power in ("control-loops", "system-workloads")):
         return None
@@ -145,6 +149,18 @@ def sensor_tampered(event: AuditEvent) -> Match | None:
         severity=severity,
         reasons=tuple(reasons),
     )
+
+
+def _policy_engine(definition: str) -> str | None:
+    """Whose policies live in a resource definition, by the end of its name, which is its API group."""
+    return next((product for group, product in _POLICY_GROUPS.items() if definition.endswith(f".{group}")), None)
+
+
+_POLICY_GROUPS = {
+    "gatekeeper.sh": "Gatekeeper", "kyverno.io": "Kyverno", "kubewarden.io": "Kubewarden", "neuvector.com": "NeuVector",
+    "security.kubearmor.com": "KubeArmor", "cilium.io": "Cilium", "projectcalico.org": "Calico", "platform.stackrox.io": "StackRox",
+}  # fmt: skip
+"""API groups of policies that are enforced in clusters (each project's documentation)."""
 
 
 _ORDINARY_SELECTORS = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from seawall.detection.commands import MINING, ends_of
 from seawall.detection.context import context
@@ -126,7 +127,8 @@ _SUSPECT_REGISTRIES = re.compile(
     action="ran an image from an untrusted registry",
 )
 def suspect_registry(event: AuditEvent) -> Match | None:
-    """The image comes from a registry that keeps images for hours, from a tunnel, or from a bare public address."""
+    """The image comes from a registry that keeps images for hours, from a tunnel, from a bare public address, or from
+    one whose name is a slip away from a well-known registry's: it takes the logins of those who mistype."""
     pod = pod_of(event)
     if pod is None:
         return None
@@ -136,7 +138,40 @@ def suspect_registry(event: AuditEvent) -> Match | None:
             host = name.partition("/")[0].partition(":")[0]
             if context().networks.kind(host) != "private":
                 return pod_match(event, pod, Severity.MEDIUM, f"from {image[:200]}")
+        elif len(name) <= 512 and (meant := _imitated(repository(name).partition("/")[0])):
+            return pod_match(event, pod, Severity.MEDIUM, f"from {image[:200]}, whose registry is named like {meant}")
     return None
+
+
+_REGISTRIES = (
+    "docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.k8s.io", "mcr.microsoft.com", "public.ecr.aws", "registry.gitlab.com",
+    "registry.redhat.io", "nvcr.io",
+)  # fmt: skip
+_OTHERS = frozenset(
+    {*_REGISTRIES, "icr.io", "docr.io", "ocir.io", "k8s.gcr.io", "us.gcr.io", "eu.gcr.io", "lscr.io", "vcr.io"}
+)
+"""Registries whose names are close to one another by right."""
+
+
+@lru_cache(4096)
+def _imitated(host: str) -> str:
+    """Return the well-known registry whose name `host` is one slip of the finger away from, or empty."""
+    if host in _OTHERS:
+        return ""
+    return next((name for name in _REGISTRIES if len(name) > 6 and _one_slip(host, name)), "")
+
+
+def _one_slip(left: str, right: str) -> bool:
+    """True when one letter was added, left out or replaced, or two neighbours changed places."""
+    short, long = sorted((left, right), key=len)
+    if left == right or len(long) - len(short) > 1:
+        return False
+    start = next((i for i, letter in enumerate(short) if letter != long[i]), len(short))
+    if len(short) < len(long):
+        return short[start:] == long[start + 1 :]
+    return short[start + 1 :] == long[start + 1 :] or (
+        short[start : start + 2] == long[start : start + 2][::-1] and short[start + 2 :] == long[start + 2 :]
+    )
 
 
 _ATTACK_IMAGES = re.compile(

@@ -173,12 +173,21 @@ def isolation_removed(event: AuditEvent) -> Match | None:
     if event.verb in ("delete", "deletecollection"):
         own = is_own_namespace(event, event.namespace)
         base, what = (Severity.LOW if own else Severity.MEDIUM), "deleted"
-    elif _allows_all(mapping(written(event).get("spec"))):
+    elif _allows_all(_policy(event)):
         base, what = Severity.MEDIUM, "wrote an allow-all"
     else:
         return None
     severity, reasons = grade(event, base)
     return Match(f"{who(event)} {what} {event.resource} {place(event)}", severity=severity, reasons=tuple(reasons))
+
+
+def _policy(event: AuditEvent) -> dict[str, object]:
+    """The specification that was written; a patch that names no pods is about those that the policy named before."""
+    spec = mapping(written(event).get("spec"))
+    if event.verb == "patch" and not {"podSelector", "endpointSelector", "selector"} & spec.keys():
+        before = mapping(mapping(event.response_body).get("spec"))
+        spec = {key: value for key, value in before.items() if key.endswith("elector")} | spec
+    return spec
 
 
 def _allows_all(spec: dict[str, object]) -> bool:

@@ -7,8 +7,9 @@ import re
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
-from seawall.detection.judgement import done, is_own_namespace, may, place, who
+from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
 from seawall.detection.rules.audit.access import is_public_path
+from seawall.detection.workloads import at, items, mapping, text, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -200,3 +201,41 @@ def node_joined(event: AuditEvent) -> Match | None:
         return None
     base = Severity.MEDIUM if event.code < 400 else Severity.LOW
     return Match(f"{who(event)} {'made' if event.code < 400 else 'tried to make'} node {event.name}", severity=base)
+
+
+@detection(
+    id="AU-0619",
+    title="Node's address or kubelet port changed by somebody else",
+    severity=Severity.MEDIUM,
+    attack=("T1557", "T1565.001"),
+    on=AuditEvent,
+    verbs=("update", "patch"),
+    resources=("nodes/status",),
+    actors=("user", "anonymous", "service_account", "node"),
+    mentions=(b"addresses", b"daemonEndpoints"),
+    catalogue=("X_NodeIdentityMisuse", "X_NodeProxy"),
+    needs=("request bodies of node status",),
+    benign=("A cloud controller outside the platform's own namespace; a node registered by hand.",),
+    investigate=("Where does the address lead, and which commands and logs were asked of that node since?",),
+    response="Put the address back (restart the kubelet), rotate tokens that the API server sent there.",
+    action="sent the API server's calls to a node elsewhere",
+)
+def node_redirected(event: AuditEvent) -> Match | None:
+    """Commands, logs and proxied calls for a node go to the address and port in its status. Kubelets and the cloud's
+    controller write them; another who does sends the API server to a machine of their choice."""
+    if caller_kind(event.actor) == "node" and event.name in ("", event.actor[12:]):
+        return None
+    if any(may(event, power) for power in ("control-loops", "system-workloads")) or is_own_namespace(
+        event, "kube-system"
+    ):
+        return None
+    status = mapping(written(event).get("status"))
+    found = [text(mapping(entry).get("address")) for entry in items(status.get("addresses"))[:20]]
+    port = at(status, "daemonEndpoints", "kubeletEndpoint", "Port")
+    if not (any(found) or isinstance(port, int)):
+        return None
+    where = ", ".join(filter(None, found[:3])) or f"port {port}"
+    severity, reasons = grade(event, Severity.MEDIUM)
+    return Match(
+        f"{who(event)} set the address of node {event.name} to {where}", severity=severity, reasons=tuple(reasons)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
@@ -21,6 +23,7 @@ from seawall.detection.workloads import (
     HostPath,
     PodView,
     at,
+    items,
     mapping,
     pod_of,
     text,
@@ -457,3 +460,38 @@ def pod_in_platform_namespace(event: AuditEvent) -> Match | None:
         reasons=tuple(reasons),
         key=f"workload|{namespace}|{name}",
     )
+
+
+@detection(
+    id="AU-0109",
+    title="Volume that is cloned from a repository on the node",
+    severity=Severity.MEDIUM,
+    attack=("T1611",),
+    on=AuditEvent,
+    verbs=WRITES,
+    resources=POD_CHANGES,
+    mentions=(b"gitRepo",),
+    catalogue=("CVE-2024-10220",),
+    needs=BODIES,
+    benign=("Old manifests that load content so (low); the volume type is deprecated since 1.11.",),
+    investigate=(*_INVESTIGATE, "Does the repository hold hooks, or submodules?"),
+    response="Delete the workload, look at what ran as root on its node; refuse gitRepo volumes by an admission policy.",
+    action="made a node clone a repository",
+)
+def repository_volume(event: AuditEvent) -> Match | None:
+    """For a gitRepo volume the kubelet runs git as root on the node, outside of any container. A target folder inside
+    `.git` lets the repository bring hooks that run there (CVE-2024-10220): medium; others are low."""
+    pod = pod_of(event)
+    if pod is None:
+        return None
+    volumes = [mapping(mapping(volume).get("gitRepo")) for volume in items(pod.spec.get("volumes"))[:200]]
+    found = [volume for volume in volumes if text(volume.get("repository"))]
+    if not found:
+        return None
+    hooks = any(
+        ".git" in text(volume.get("directory")).split("/")
+        or not re.match(r"[a-z+]+://|[\w.-]+@", text(volume.get("repository")))
+        for volume in found
+    )
+    what = f"with a volume cloned from {text(found[0].get('repository'))[:200]}"
+    return pod_match(event, pod, Severity.MEDIUM if hooks else Severity.LOW, what)

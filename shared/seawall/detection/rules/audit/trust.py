@@ -78,9 +78,10 @@ def _group(event: AuditEvent) -> str:
     attack=("T1557", "T1546"),
     on=AuditEvent,
     verbs=WRITES,
-    resources=("apiservices",),
+    resources=("apiservices", "customresourcedefinitions"),
+    mentions=(b"service", b"url"),
     catalogue=("X_AdmissionWeakened",),
-    needs=("request bodies of APIService objects",),
+    needs=("request bodies of APIService objects and resource definitions",),
     benign=("Installation of metrics-server, KEDA or another API extension (low).",),
     investigate=("Which Service answers for the group now, and who runs it?",),
     response="Put the APIService back; rotate tokens of those who called the group meanwhile.",
@@ -88,9 +89,20 @@ def _group(event: AuditEvent) -> str:
 )
 def api_service_written(event: AuditEvent) -> Match | None:
     """An APIService sends a whole API group, with its callers' requests, to a Service in the cluster. A new one is how
-    extensions are installed; one that is turned elsewhere hijacks what others trust."""
+    extensions are installed; one that is turned elsewhere hijacks what others trust. A resource definition that is converted
+    by a server outside the cluster hands it each object of that kind."""
     if any(may(event, power) for power in _PLATFORM_POWERS):
         return None
+    if event.resource == "customresourcedefinitions":
+        url = text(at(written(event), "spec", "conversion", "webhook", "clientConfig", "url"))
+        if not url:
+            return None
+        severity, reasons = grade(event, Severity.MEDIUM)
+        return Match(
+            f"{who(event)} {done(event)} resource definition {event.name}, whose objects {url[:100]} converts",
+            severity=severity,
+            reasons=tuple(reasons),
+        )
     service = mapping(at(written(event), "spec", "service"))
     if not service or (event.verb == "create" and _group(event) not in ("", "apiregistration.k8s.io")):
         return None
