@@ -279,7 +279,7 @@ ALERTS = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(st.lists(ALERTS, max_size=25), st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_order_any_batches_and_repeats_give_the_same_incidents(
     alerts: list[Alert], random: random.Random, batch: int

@@ -106,7 +106,8 @@ class Running:
         self.wrong: list[bytes] = []
         """Lines that are no JSON."""
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -117,7 +118,7 @@ class Running:
                 self.wrong.append(line)
         self._queue.put(None)
 
-    def wait_for(self, what: Callable[[dict[str, Any]], bool], timeout_s: float = 15) -> dict[str, Any]:
+    def wait_for(self, what: Callable[[dict[str, Any]], bool], timeout_s: float = 60) -> dict[str, Any]:
         """Return the first line that `what` holds for, old ones included."""
         for line in self.lines:
             if what(line):
@@ -135,13 +136,17 @@ class Running:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=20)
-        while (line := self._queue.get(timeout=10)) is not None:
-            self.lines.append(line)
+        try:
+            self.process.wait(timeout=60)
+            while (line := self._queue.get(timeout=60)) is not None:
+                self.lines.append(line)
+        finally:
+            self.process.kill()
+            self._reader.join(60)
+            for stream in (self.process.stdout, self.process.stderr):
+                assert stream is not None
+                stream.close()
         assert not self.wrong, self.wrong
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,9 @@ def test_batches_arrive_signed_over_mutual_tls(tmp_path, receiver, enrolment):
 
 
 @pytest.mark.parametrize(
-    "plan", [["cut"] * 3, [500, 503, 500], [429, 429], ["slow"] * 3, ["cut-after"], [401, 404, 502]], ids=str
+    "plan",
+    [["cut"] * 3, ["silent"], [500, 503, 500], [429, 429], ["slow"] * 3, ["cut-after"], [401, 404, 502]],
+    ids=str,
 )
 def test_faults_of_the_receiver_lose_nothing(tmp_path, receiver, enrolment, plan):
     receiver.plan.extend(plan)

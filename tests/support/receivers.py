@@ -22,7 +22,8 @@ from tests.support.sensors import Authority, MemorySensors
 
 
 class Receiver:
-    """`plan` holds what the next requests get: a status, "cut" (connection closed) or "slow"; then all is well."""
+    """`plan` holds what the next requests get: a status, "cut" (connection closed), "silent" (open, no answer), "cut-after" it was
+    taken, or "slow"; then all is well."""
 
     def __init__(self, folder: Path, authority: Authority, now: Any, port: int = 0) -> None:
         self.authority, self.now = authority, now
@@ -51,14 +52,13 @@ class Receiver:
                 receiver.requests.append(time.monotonic())
                 body = self.rfile.read(int(self.headers["content-length"]))
                 fault = receiver.plan.popleft() if receiver.plan and self.path.endswith("/sensor") else None
-                if fault == "cut":
-                    self.connection.close()
+                self.close_connection = fault in ("cut", "cut-after")
+                if fault in ("cut", "silent"):
                     return
                 if fault == "slow":
                     time.sleep(0.3)
                 status, answer = (fault, b"{}") if isinstance(fault, int) else receiver.take(self, body)
                 if fault == "cut-after":
-                    self.connection.close()
                     return
                 self.send_response(status)
                 if isinstance(fault, int) and receiver.retry_after:
