@@ -76,7 +76,7 @@ def grade_pod(event: AuditEvent, pod: PodView, base: Severity) -> tuple[Severity
         return Severity.INFORMATIONAL, [known]
     if known and pod.images and all(is_vendor_image(image) for image in pod.images) and not has_own_command(pod):
         return min(base, Severity.LOW), [f"{known}, from its vendor's own registry"]
-    if agent := node_agent(pod):
+    if agent := node_agent(pod, placed=is_own_namespace(event, pod.namespace)):
         return min(base, Severity.LOW), [agent]
     if by_loop and knowledge.is_system(pod.namespace):
         return min(base, Severity.LOW), ["a control loop of the cluster created it in a platform namespace"]
@@ -110,8 +110,9 @@ _EKS_REGISTRY = re.compile(r"602401143452\.dkr\.ecr\.[a-z]{2}-[a-z]{4,9}-\d\.ama
 """EKS's own account, a registry in each region (EKS user guide, "View Amazon container image registries")."""
 
 
-def node_agent(pod: PodView) -> str:
-    """Return what kind of node agent a pod is, or empty: each image in its maker's repository, placed on every node.
+def node_agent(pod: PodView, *, placed: bool = False) -> str:
+    """Return what kind of node agent a pod is, or empty: each image in its maker's repository, on every node or `placed` on one
+    by an operator in its own namespace.
 
     Its name proves nothing, and neither does the image when it runs a command of its own: whoever borrows one for its
     access to nodes has to make it do something else.
@@ -120,7 +121,7 @@ def node_agent(pod: PodView) -> str:
     found = [allowances.node_agent(repository(image)) for image in pod.images]
     trusted = [why or is_vendor_image(image) for why, image in zip(found, pod.images, strict=True)]
     everywhere = pod.resource == "daemonsets" or pod.owner_kind == "DaemonSet"
-    if not any(found) or not all(trusted) or not everywhere or has_own_command(pod):
+    if not any(found) or not all(trusted) or not (everywhere or placed) or has_own_command(pod):
         return ""
     return f"a node agent from its maker's own repository: {next(filter(None, found))}"
 

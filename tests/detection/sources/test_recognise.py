@@ -28,6 +28,20 @@ def packed(value: Any) -> str:
     return base64.b64encode(gzip.compress(dump(value))).decode()
 
 
+RESOURCE = "/SUBSCRIPTIONS/0/RESOURCEGROUPS/RG/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/AKS-PROD"
+
+
+def row(event: dict[str, Any], *, as_text: bool = False) -> dict[str, Any]:
+    """The event as a row of the table AKSAudit; `as_text`: its dynamic columns as JSON in texts, one left out for its size."""
+    columns = {"AuditId": "auditID", "Stage": "stage", "Verb": "verb", "RequestUri": "requestURI", "User": "user", "SourceIps": "sourceIPs",
+               "UserAgent": "userAgent", "ObjectRef": "objectRef", "ResponseStatus": "responseStatus", "RequestReceivedTime": "requestReceivedTimestamp"}  # fmt: skip
+    found = {column: event[name] for column, name in columns.items() if name in event}
+    if as_text:
+        found = {column: value if isinstance(value, str) else json.dumps(value) for column, value in found.items()}
+        found["RequestObject"] = "skipped-too-big-size-object"
+    return found | {"Type": "AKSAudit", "TimeGenerated": "2026-11-02T09:30:00Z", "_ResourceId": RESOURCE.lower()}
+
+
 FORMS = [
     pytest.param(dump(audit(name="a")), 1, "", id="one event"),
     pytest.param(dump({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [audit(name="a"), audit(name="a")]}), 2, "", id="EventList"),
@@ -44,6 +58,11 @@ FORMS = [
     pytest.param(dump(gke("io.k8s.core.v1.pods.create", "core/v1/namespaces/shop/pods/a")), 1, "gke-prod", id="GKE entry"),
     pytest.param(dump({"message": {"data": base64.b64encode(dump(gke("io.k8s.core.v1.pods.create", "core/v1/namespaces/shop/pods/a"))).decode()}}), 1, "gke-prod", id="Pub/Sub"),
     pytest.param(dump({"log": json.dumps(audit(name="a"))}), 1, "", id="wrapped by a log shipper"),
+    pytest.param(dump({"records": [record | {"properties": json.dumps(record["properties"])} for record in aks(audit(name="a"))["records"]]}), 1, "aks-prod", id="AKS, properties as text"),
+    pytest.param(dump(row(audit(name="a"))), 1, "aks-prod", id="row of AKSAudit"),
+    pytest.param(dump({"records": [row(audit(name="a"), as_text=True)]}), 1, "aks-prod", id="exported row of AKSAudit, values as text"),
+    pytest.param(dump({"Category": "kube-audit", "log_s": json.dumps(audit(name="a")), "ResourceId": RESOURCE}), 1, "aks-prod", id="row of AzureDiagnostics"),
+    pytest.param(dump({"events": [{"timestamp": 1, "message": json.dumps(audit(name="a"))}], "nextForwardToken": "f/1"}), 1, "", id="printed by aws logs get-log-events"),
 ]  # fmt: skip
 
 
@@ -231,6 +250,24 @@ def test_cloud_and_registry_logs():
     event = decode(dump(notice)).events[0]
     assert isinstance(event, RegistryEvent)
     assert (event.action, event.registry, event.repository, event.source_ip) == ("push", "r.example", "app", "10.0.0.1")
+
+
+def test_webhooks_of_registries():
+    resource = {"digest": "sha256:1", "tag": "1", "resource_url": "harbor.example/shop/app:1"}
+    harbor = {"type": "DELETE_ARTIFACT", "occur_at": 1_780_000_000, "operator": "eve",
+              "event_data": {"resources": [resource, resource | {"digest": "sha256:2"}], "repository": {"repo_full_name": "shop/app"}}}  # fmt: skip
+    batch = decode(dump(harbor))
+    assert [(event.action, event.registry, event.repository, event.digest, event.actor) for event in batch.events] == [
+        ("delete", "harbor.example", "shop/app", "sha256:1", "eve"),
+        ("delete", "harbor.example", "shop/app", "sha256:2", "eve"),
+    ]
+    assert len({event.id for event in batch.events}) == 2
+    version = {"version": "sha256:3", "container_metadata": {"tag": {"name": "v1", "digest": "sha256:3"}}}
+    package = {"name": "App", "namespace": "Acme", "package_type": "CONTAINER", "package_version": version}
+    event = decode(dump({"action": "published", "registry_package": package, "sender": {"login": "eve"}})).events[0]
+    assert (event.action, event.registry, event.repository, event.tag, event.digest) == ("push", "ghcr.io", "acme/app", "v1", "sha256:3")  # fmt: skip
+    npm = {"action": "published", "registry_package": package | {"package_type": "npm"}}
+    assert decode(dump(npm)).events == []
 
 
 def test_truncation_anywhere_never_raises():

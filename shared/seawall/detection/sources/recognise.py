@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from seawall.detection.sources import cloud_logs, registry_logs
+from seawall.detection.sources import cloud_logs, log_analytics, registry_logs
 from seawall.detection.sources.batch import (
     BAD_COMPRESSION,
     BOMB,
@@ -141,7 +141,15 @@ def _add_envelope(fields: dict[str, msgspec.Raw], data: bytes, batch: Batch, dep
         _add_packed(_value(fields["data"]), batch, depth)
     elif "detail-type" in fields:
         _add_eventbridge(data, batch)
-    elif "specversion" in fields or "eventType" in fields or "events" in fields or "action" in fields:
+    elif "AuditId" in fields or "log_s" in fields:
+        _add_row(fields, data, batch)
+    elif (
+        "specversion" in fields
+        or "eventType" in fields
+        or "events" in fields
+        or "action" in fields
+        or "event_data" in fields
+    ):
         _add_registry(fields, data, batch)
     elif _wrapped_text(fields) is not None:
         add_document((_wrapped_text(fields) or "").strip().encode(), batch, depth + 1)
@@ -175,7 +183,10 @@ def _is_azure_log(fields: dict[str, msgspec.Raw]) -> bool:
 
 def _add_azure_diagnostic(fields: dict[str, msgspec.Raw], data: bytes, batch: Batch) -> None:
     category = text(_value(fields.get("category")))
-    properties = _RAW_MAP.decode(fields["properties"]) if bytes(fields["properties"])[:1] == b"{" else {}
+    held = bytes(fields["properties"])
+    if held[:1] == b'"':  # Some exports keep the properties as JSON in a text.
+        held = msgspec.json.decode(held, type=str).strip().encode()
+    properties = _RAW_MAP.decode(held) if held[:1] == b"{" else {}
     inner = properties.get("log")
     if inner is not None and (category in AUDIT_CATEGORIES or not category):
         body = bytes(inner)
@@ -213,18 +224,29 @@ def _add_cloudwatch(fields: dict[str, msgspec.Raw], batch: Batch) -> None:
         if not is_audit:
             batch.skip()
             continue
-        entry = mapping(_value(record))
-        message = text(entry.get("message")).strip()
-        if len(message) > MAX_RECORD_BYTES:
-            batch.reject(TOO_LARGE, f"{len(message)} characters")
-        elif not message.startswith("{"):
-            batch.reject(NOT_JSON, "the message is not a JSON object")
-        else:
-            before = len(batch.events)
-            add_event(message.encode("utf-8", "surrogatepass"), batch, platform="eks", cluster=cluster)
-            stamp = entry.get("timestamp")
-            if len(batch.events) > before and isinstance(stamp, int):
-                cloud_logs.stamp(batch.events[-1], stamp)
+        _add_cloudwatch_entry(mapping(_value(record)), cluster, batch)
+
+
+def _add_cloudwatch_entry(entry: dict[str, Any], cluster: str, batch: Batch) -> None:
+    message = text(entry.get("message")).strip()
+    if len(message) > MAX_RECORD_BYTES:
+        batch.reject(TOO_LARGE, f"{len(message)} characters")
+    elif not message.startswith("{"):
+        batch.reject(NOT_JSON, "the message is not a JSON object")
+    else:
+        before = len(batch.events)
+        add_event(message.encode("utf-8", "surrogatepass"), batch, platform="eks", cluster=cluster)
+        stamp = entry.get("timestamp")
+        if len(batch.events) > before and isinstance(stamp, int):
+            cloud_logs.stamp(batch.events[-1], stamp)
+
+
+def _add_row(fields: dict[str, msgspec.Raw], data: bytes, batch: Batch) -> None:
+    found = log_analytics.row(fields)
+    if found is None:
+        _add_other(fields, data, batch)
+    else:
+        add_event(found[0], batch, platform="aks", cluster=found[1])
 
 
 def _add_packed(value: Any, batch: Batch, depth: int) -> None:
@@ -289,10 +311,27 @@ def _add_registry(fields: dict[str, msgspec.Raw], data: bytes, batch: Batch) -> 
     document = mapping(msgspec.json.decode(data))
     if "events" in document:
         for entry in items(document["events"]):
+            if isinstance(mapping(entry).get("message"), str):
+                # What `aws logs get-log-events` and `filter-log-events` print.
+                other = text(mapping(entry).get("logStreamName"))
+                if other and not other.startswith("kube-apiserver-audit"):
+                    batch.skip()
+                else:
+                    _add_cloudwatch_entry(mapping(entry), "", batch)
+                continue
             event = registry_logs.distribution_event(mapping(entry))
             batch.add(event) if event is not None else batch.skip()
         return
-    event = registry_logs.event_grid(document) or registry_logs.artifact_registry_notice(document, data)
+    several = registry_logs.harbor_events(document, data)
+    for found in several:
+        batch.add(found)
+    if several:
+        return
+    event = (
+        registry_logs.event_grid(document)
+        or registry_logs.github_package(document, data)
+        or registry_logs.artifact_registry_notice(document, data)
+    )
     if event is not None:
         batch.add(event)
     elif isinstance(document.get("data"), dict | list):

@@ -1,10 +1,11 @@
-"""Registry logs and notifications as `RegistryEvent`: distribution (Docker, Harbor's core), ACR, ECR, Artifact Registry."""
+"""Registry logs and notifications as `RegistryEvent`: distribution (Docker), Harbor, ACR, ECR, Artifact Registry, GitHub."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from seawall.detection.sources.batch import fingerprint, mapping, text
+from seawall.detection.sources.batch import fingerprint, items, mapping, text
 from seawall.domain.audit_events import RegistryEvent, parse_time
 
 _ACR_ACTIONS = {
@@ -124,4 +125,59 @@ def artifact_registry_notice(document: dict[str, Any], data: bytes) -> RegistryE
         repository=repository,
         tag=tagged.rpartition(":")[2] if tagged else "",
         digest=digest,
+    )
+
+
+_HARBOR_ACTIONS = {
+    "PUSH_ARTIFACT": "push", "PULL_ARTIFACT": "pull", "DELETE_ARTIFACT": "delete", "pushImage": "push", "pullImage": "pull",
+    "deleteImage": "delete",
+}  # fmt: skip
+_HARBOR_RESOURCES = 1000
+
+
+def harbor_events(document: dict[str, Any], data: bytes) -> list[RegistryEvent]:
+    """Return the artifacts of a Harbor webhook, empty when it is none (goharbor.io, "Configure Webhook Notifications")."""
+    action, held = _HARBOR_ACTIONS.get(text(document.get("type"))), mapping(document.get("event_data"))
+    repository = text(mapping(held.get("repository")).get("repo_full_name"))
+    if action is None or not repository:
+        return []
+    moment = document.get("occur_at")
+    time = datetime.fromtimestamp(moment, UTC) if isinstance(moment, int) and 0 < moment < 1 << 34 else None
+    found, mark = [], fingerprint(data)
+    for number, resource in enumerate(map(mapping, items(held.get("resources"))[:_HARBOR_RESOURCES])):
+        tag = text(resource.get("tag"))
+        found.append(
+            RegistryEvent(
+                event_id=f"{mark}-{number}",
+                action=action,
+                registry=text(resource.get("resource_url")).partition("/")[0],
+                repository=repository,
+                tag="" if tag.startswith("sha256:") else tag,
+                digest=text(resource.get("digest")),
+                time=time,
+                actor=text(document.get("operator")),
+            )
+        )
+    return found
+
+
+def github_package(document: dict[str, Any], data: bytes) -> RegistryEvent | None:
+    """Return a `registry_package` or `package` webhook of GitHub about a container (docs.github.com, "Webhook events and payloads")."""
+    package = mapping(document.get("registry_package")) or mapping(document.get("package"))
+    if text(package.get("package_type")).lower() not in ("container", "docker"):
+        return None
+    if text(document.get("action")) not in ("published", "updated"):
+        return None
+    version = mapping(package.get("package_version"))
+    tag = mapping(mapping(version.get("container_metadata")).get("tag"))
+    owner = text(package.get("namespace")).partition("/")[0] or text(mapping(package.get("owner")).get("login"))
+    return RegistryEvent(
+        event_id=fingerprint(data),
+        action="push",
+        registry="ghcr.io",
+        repository=f"{owner}/{text(package.get('name'))}".lower(),
+        tag=text(tag.get("name")),
+        digest=text(tag.get("digest")) or text(version.get("version")),
+        time=parse_time(text(package.get("updated_at")) or text(version.get("updated_at"))),
+        actor=text(mapping(document.get("sender")).get("login")),
     )
