@@ -240,3 +240,31 @@ def test_attest_verify_and_rescan(place, tmp_path):
             seawall("verify", target, "--key", key, "--fail-on", "critical", cwd=tmp_path, **environment).returncode
             == 3
         )
+
+
+def test_what_an_image_says_cannot_command_the_terminal(place, tmp_path):
+    layout = Layout()
+    layout.image(
+        [
+            tar_of(
+                {
+                    "etc/os-release": 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Deb\x1b]0;title\x07ian"\n',
+                    "var/lib/dpkg/status": STATUS
+                    + "\nPackage: bash\nStatus: install ok installed\nVersion: 1\x1b[2J\n",
+                    "app/node_modules/p1/package.json": '{"name": "lod\u202eash", "version": "4.17.20"}',
+                    "app\x1b[31m\u202e/node_modules/lodash/package.json": '{"name": "lodash", "version": "4.17.20"}',
+                }
+            )
+        ],
+        tag="1",
+    )
+    layout.write(tmp_path / "image")
+    target, database = f"oci:{tmp_path / 'image'}:1", place / "data/advisories.db"
+    shown = seawall("scan", target, "--db", database, cwd=tmp_path, COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    assert [char for char in shown.stdout if not char.isprintable() and char != "\n"] == []
+    assert "Deb\ufffd]0;title" in shown.stdout
+    assert "app\ufffd[31m\ufffd/node_modules" in shown.stdout
+    body = json.loads(seawall("scan", target, "--db", database, "--format", "json", cwd=tmp_path).stdout)
+    assert {item["name"] for item in body["packages"]} == {"libssl3", "tar", "lodash"}
+    assert {gap["where"] for gap in body["gaps"]} == {"var/lib/dpkg/status", "app/node_modules/p1/package.json"}

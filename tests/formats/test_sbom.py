@@ -272,3 +272,15 @@ def test_what_is_no_vex_is_refused(raw):
 
     with pytest.raises(InputError):
         vex.read(raw)
+
+
+def test_sarif_of_several_platforms_is_one_document_and_keeps_to_what_code_scanning_takes(monkeypatch):
+    monkeypatch.setattr(sarif, "MAX_RESULTS", 1)
+    arm = replace(REPORT, platform="linux/arm64")
+    body = sarif.document(REPORT, arm)
+    assert [run["automationDetails"]["id"] for run in body["runs"]] == ["seawall/linux/amd64/", "seawall/linux/arm64/"]
+    run = body["runs"][0]
+    assert [item["ruleId"] for item in run["results"]] == [REPORT.findings[0].id]
+    assert len(run["tool"]["driver"]["rules"]) == 1
+    left = len(REPORT.findings) - 1
+    assert run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"].startswith(f"{left} less urgent")

@@ -99,9 +99,9 @@ def to_json(report: PathReport) -> dict[str, Any]:
 
 
 def _print(report: PathReport) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
 
     console = Console()

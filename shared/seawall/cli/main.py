@@ -9,10 +9,10 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from seawall.catalog import collect
 from seawall.cli.command import Command
+from seawall.cli.console import Console
 from seawall.domain.errors import SeawallError
 
 EXIT_ERROR = 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seawall.cli.console import Console
 from seawall.cli.table import SEVERITY_STYLES
 from seawall.domain.posture import Assessment, Status
 from seawall.posture.catalogue import Control

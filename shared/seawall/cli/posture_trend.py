@@ -65,9 +65,9 @@ def row(point: TrendPoint) -> dict[str, object]:
 
 
 def _table(points: Sequence[TrendPoint]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
 
     right = ("Score", "Change", "Assessments")

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seawall.cli.console import Console
 from seawall.domain.findings import Finding, ImageReport
 from seawall.domain.severity import Severity
 

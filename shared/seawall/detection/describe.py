@@ -14,6 +14,7 @@ from seawall.domain.alerts import Entity, EntityKind
 from seawall.domain.audit_events import AuditEvent, CloudActivity, InventoryFact, RegistryEvent
 from seawall.domain.identities import actor_entity
 from seawall.domain.runtime_events import RuntimeEvent
+from seawall.domain.text import printable
 
 _MAX_TEXT = 512
 _POD = "authentication.kubernetes.io/pod-name"
@@ -47,7 +48,7 @@ def short(text: str, limit: int = _MAX_TEXT) -> str:
     """Return `text` without control characters, cut to `limit`."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    return text if text.isprintable() else "".join(char if char.isprintable() else "�" for char in text)
+    return printable(text)
 
 
 @singledispatch

@@ -17,30 +17,48 @@ _SCORES = {
 }  # fmt: skip
 
 
-def document(report: ImageReport) -> dict[str, Any]:
-    """Return one run with a rule per vulnerability and a result per finding; exceptions come as SARIF suppressions."""
-    first: dict[str, Finding] = {}
-    for finding in report.findings:
-        first.setdefault(finding.id, finding)
-    numbers = {name: number for number, name in enumerate(first)}
+MAX_RESULTS = 25_000
+"""Of a run: GitHub refuses a file with more ("SARIF support for code scanning"), so the most urgent ones stay."""
+
+
+def document(*reports: ImageReport) -> dict[str, Any]:
+    """Return a run for each report, with a rule per vulnerability and a result per finding, at most `MAX_RESULTS`.
+
+    Exceptions come as SARIF suppressions. Runs of several platforms are told apart by `automationDetails`.
+    """
     return {
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "Seawall",
-                        "version": version(),
-                        "rules": [_rule(finding) for finding in first.values()],
-                    }
-                },
-                "columnKind": "utf16CodeUnits",
-                "results": [_result(finding, numbers[finding.id], report) for finding in report.findings],
-                "properties": {"image": report.name, "digest": report.digest, "database": report.database},
-            }
+            _run(report) | ({"automationDetails": {"id": f"seawall/{report.platform}/"}} if len(reports) > 1 else {})
+            for report in reports
         ],
     }
+
+
+def _run(report: ImageReport) -> dict[str, Any]:
+    findings = report.findings[:MAX_RESULTS]
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.id, finding)
+    numbers = {name: number for number, name in enumerate(first)}
+    out: dict[str, Any] = {
+        "tool": {
+            "driver": {
+                "name": "Seawall",
+                "version": version(),
+                "rules": [_rule(finding) for finding in first.values()],
+            }
+        },
+        "columnKind": "utf16CodeUnits",
+        "results": [_result(finding, numbers[finding.id], report) for finding in findings],
+        "properties": {"image": report.name, "digest": report.digest, "database": report.database},
+    }
+    if left := len(report.findings) - len(findings):
+        text = f"{left:,} less urgent findings are left out: code scanning takes {MAX_RESULTS:,} results at most."
+        note = {"level": "warning", "message": {"text": text}}
+        out["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": [note]}]
+    return out
 
 
 def _rule(finding: Finding) -> dict[str, Any]:

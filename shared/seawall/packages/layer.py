@@ -19,10 +19,12 @@ from seawall.oci.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, TarRea
 from seawall.packages.analyzer import Analyzer, Found, ImageFile, Owned, Yielded
 from seawall.packages.router import Router
 
-FORMAT = 3
+FORMAT = 4
 """Of the cached record; goes up with its layout."""
 ELF = b"\x7fELF"
 MIN_EXECUTABLE = 64
+MAX_TEXT = 2048
+"""Characters of a package's names and version together: no registry has longer ones."""
 OVERLAP_BYTES = 256
 PARTIAL_BYTES = 4 * 1024 * 1024
 
@@ -239,6 +241,12 @@ class LayerAnalysis:
 
     def _keep(self, result: FileResult, analyzer: str, value: Yielded) -> None:
         if isinstance(value, Found):
+            text = f"{value.namespace}{value.name}{value.version}{value.source}{value.arch}"
+            if not text.isprintable() or len(text) > MAX_TEXT:
+                self._keep(
+                    result, analyzer, Gap(result.path, f"{analyzer}: {text[:80]!r} is not a package's name and version")
+                )
+                return
             if not result.found:
                 result.found = {}
             result.found.setdefault(analyzer, []).append(value)

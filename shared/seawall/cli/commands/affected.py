@@ -61,9 +61,8 @@ def affected(
 
 
 def _print(name: str, touched: list[Touched], names: dict[str, str], *, seen: int, watched: bool) -> None:
-    from rich.console import Console
-
     from seawall.app.rescan import workloads
+    from seawall.cli.console import Console
 
     console = Console(highlight=False)
     images = {digest for item in touched for digest in item.digests}

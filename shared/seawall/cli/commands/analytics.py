@@ -276,9 +276,9 @@ def _document(rule: Detection) -> dict[str, Any]:
 
 
 def _print_table(rules: Sequence[Detection]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from seawall.cli.console import Console
     from seawall.cli.table import SEVERITY_STYLES, listing
 
     console = Console()

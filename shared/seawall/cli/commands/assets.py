@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seawall.cli.command import Command
+from seawall.cli.console import echo
 from seawall.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def discover(
         )
         for item in found:
             for note in item.notes:
-                typer.echo(f"{item.scope}: {note}", err=True)
+                echo(f"{item.scope}: {note}", err=True)
     if any(item.error for item in found):
         raise typer.Exit(1)
 
@@ -104,11 +105,9 @@ def push(
     finally:
         source.close()
     sent = push_listing(to, cluster, collected, secret, ca_file)
-    typer.echo(
-        f"{len(collected.objects):,} objects sent in {sent:,} bytes; {len(collected.notes)} kinds not read", err=True
-    )
+    echo(f"{len(collected.objects):,} objects sent in {sent:,} bytes; {len(collected.notes)} kinds not read", err=True)
     for note in collected.notes:
-        typer.echo(f"{note.where}: {note.reason}", err=True)
+        echo(f"{note.where}: {note.reason}", err=True)
 
 
 @app.command("list")
@@ -139,7 +138,7 @@ def list_assets(
         [(item.asset.kind, item.scope, item.namespace, item.asset.name, item.asset.id) for item in found],
     )
     if len(found) == limit:
-        typer.echo(f"the first {limit:,}; --limit shows more", err=True)
+        echo(f"the first {limit:,}; --limit shows more", err=True)
 
 
 @app.command("show")
@@ -158,11 +157,9 @@ def show(
     if output == "json":
         _json(plain(found))
         return
-    typer.echo(
-        f"{found['kind']} {found['namespace'] + '/' if found['namespace'] else ''}{found['name']}  {found['scope']}"
-    )
+    echo(f"{found['kind']} {found['namespace'] + '/' if found['namespace'] else ''}{found['name']}  {found['scope']}")
     for name, value in found["properties"].items():
-        typer.echo(f"  {name}: {json.dumps(value, default=str) if not isinstance(value, str) else value}")
+        echo(f"  {name}: {json.dumps(value, default=str) if not isinstance(value, str) else value}")
     rows = [(f"{item['kind']} →", item["target"]) for item in found["relations"]]
     rows += [(f"← {item['kind']}", item["source"]) for item in found["related"]]
     _table(("Relation", "Asset"), rows)
@@ -288,9 +285,9 @@ def _json(value: Any) -> None:
 
 
 def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
 
     table = listing(*names)

@@ -56,8 +56,7 @@ def estimate(
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    from rich.console import Console
-
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
 
     for name, lines in found.items():
@@ -99,8 +98,7 @@ def report(
         writer.writeheader()
         writer.writerows(clusters)
         return
-    from rich.console import Console
-
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
 
     headings = [name.replace("_", " ") for name in names]

@@ -108,8 +108,9 @@ def info(
     if output == "json":
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from seawall.cli.console import Console
 
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
@@ -143,12 +144,12 @@ def _build(sources: Iterable[str], path: Path, sign: str, *, cache: Path) -> tup
     from contextlib import closing
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
     from seawall.adapters.osv.download import Downloader, is_url
     from seawall.adapters.osv.file import open_file, write_file
     from seawall.adapters.osv.reading import read_source
+    from seawall.cli.console import Console
     from seawall.vulnerability.advisory_build import Builder
     from seawall.vulnerability.advisory_file import AdvisoryFile
 
@@ -200,7 +201,7 @@ def _fetched(downloader: Downloader, url: str, report: Callable[[int, int], None
     Raises:
         RemoteError: it failed and there is nothing from before.
     """
-    from rich.console import Console
+    from seawall.cli.console import Console
 
     try:
         return downloader.fetch(url, report)[0]
@@ -228,7 +229,7 @@ def _signing(spec: str) -> Any:
 
 
 def _say(reports: list[Report], file: AdvisoryFile, changes: Changes, path: Path) -> None:
-    from rich.console import Console
+    from seawall.cli.console import Console
 
     console = Console(stderr=True, highlight=False)
     for report in reports:

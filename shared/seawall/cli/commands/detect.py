@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from seawall.cli.command import Command
+from seawall.cli.console import echo
 from seawall.domain.errors import InputError
 from seawall.domain.severity import Severity
 
@@ -73,9 +74,9 @@ def audit(
         )
     found.alerts = analytics.tuning.raised(found.alerts)
     for (analytic, reason), count in sorted(analytics.tuning.suppressed.items()):
-        typer.echo(f"suppressed: {count} events of {analytic}: {reason}", err=True)
+        echo(f"suppressed: {count} events of {analytic}: {reason}", err=True)
     for entry in analytics.tuning.expired:
-        typer.echo(f"expired, not applied: {entry}", err=True)
+        echo(f"expired, not applied: {entry}", err=True)
     shown = [alert for alert in found.alerts if alert.severity >= least]
     if output is OutputFormat.JSONL:
         _print_lines(shown)
@@ -148,9 +149,9 @@ def as_record(alert: Alert) -> dict[str, object]:
 
 
 def _print_table(alerts: list[Alert]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from seawall.cli.console import Console
     from seawall.cli.table import SEVERITY_STYLES, listing
 
     clusters = any(alert.cluster for alert in alerts)
@@ -175,8 +176,8 @@ def _print_summary(found: LogFindings, shown: list[Alert]) -> None:
         parts.append(f"{found.skipped} records of other kinds passed over")
     if rejected:
         parts.append(f"{sum(found.rejected.values())} records rejected ({rejected})")
-    typer.echo("; ".join(parts), err=True)
+    echo("; ".join(parts), err=True)
     for reject in found.rejects[:20]:
-        typer.echo(f"  {reject.file}:{reject.index}: {reject.reason}: {reject.detail}", err=True)
+        echo(f"  {reject.file}:{reject.index}: {reject.reason}: {reject.detail}", err=True)
     for analytic, count in sorted(found.errors.items()):
-        typer.echo(f"  analytic {analytic} failed on {count} records", err=True)
+        echo(f"  analytic {analytic} failed on {count} records", err=True)

@@ -13,6 +13,7 @@ import typer
 
 from seawall.cli.attack_paths import paths
 from seawall.cli.command import Command
+from seawall.cli.console import echo
 from seawall.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def fix(
         return
     for repair in repairs:
         for note in repair.notes:
-            typer.echo(f"{note.where}: {note.reason}", err=True)
+            echo(f"{note.where}: {note.reason}", err=True)
         if not repair.changed:
             continue
         if write_files:
@@ -241,7 +242,7 @@ def fix(
             )
             sys.stdout.writelines(lines)
     fixed, left = sum(len(item.fixed) for item in repairs), sum(len(item.left) for item in repairs)
-    typer.echo(
+    echo(
         f"{fixed} failures {'repaired' if write_files else 'can be repaired (--write does it)'} in {sum(item.changed for item in repairs)} files; {left} need another grade or a person",
         err=True,
     )
@@ -259,9 +260,9 @@ def apply_repairs(repairs: list[Any], record: Path, context: str, yes: bool) -> 
         if patch:
             live.patch(change.ref, patch, dry_run=True)
             planned.append((change, patch))
-            typer.echo(f"{change.ref.kind} {change.ref.namespace}/{change.ref.name}: {json.dumps(patch)}")
+            echo(f"{change.ref.kind} {change.ref.namespace}/{change.ref.name}: {json.dumps(patch)}")
     if not planned:
-        typer.echo("nothing to change", err=True)
+        echo("nothing to change", err=True)
         return
     if not yes and not typer.confirm(f"Change {len(planned)} objects in context {live.context}?"):
         raise typer.Abort
@@ -271,7 +272,7 @@ def apply_repairs(repairs: list[Any], record: Path, context: str, yes: bool) -> 
                 ChangeRecord(change.ref, patch, json_patch(change.after, change.before), live.context).to_json() + "\n"
             )
         live.patch(change.ref, patch, dry_run=False)
-    typer.echo(f"changed {len(planned)} objects; {record} undoes it with `seawall posture undo`", err=True)
+    echo(f"changed {len(planned)} objects; {record} undoes it with `seawall posture undo`", err=True)
 
 
 @app.command("undo")
@@ -293,7 +294,7 @@ def undo(
         raise typer.Abort
     for change in reversed(changes):
         live.patch(change.ref, change.inverse, dry_run=False)
-    typer.echo(f"took back {len(changes)} changes", err=True)
+    echo(f"took back {len(changes)} changes", err=True)
 
 
 @app.command("enforce")

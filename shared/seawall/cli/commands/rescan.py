@@ -56,7 +56,7 @@ def rescan(
     if output == "json":
         sys.stdout.write(json.dumps(asdict(done), indent=2) + "\n")
         return
-    from rich.console import Console
+    from seawall.cli.console import Console
 
     Console(highlight=False, soft_wrap=True).print(
         f"{done.advisories:,} advisories changed, {done.packages:,} packages matched, "

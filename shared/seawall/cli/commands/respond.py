@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seawall.cli.command import Command
+from seawall.cli.console import echo
 from seawall.domain.errors import ConfigError, InputError, NotFound
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def print_role(action: Action) -> None:
     from seawall.response.action import cluster_role
 
     if not action.rights:
-        typer.echo(f"{action.id} needs no right in a cluster: whoever may write to Seawall's store may do it", err=True)
+        echo(f"{action.id} needs no right in a cluster: whoever may write to Seawall's store may do it", err=True)
         return
     sys.stdout.write(yaml.safe_dump(cluster_role(action), sort_keys=False))
 
@@ -223,20 +224,20 @@ def print_offers(found: Sequence[Offer], output: str) -> None:
     if output == "json":
         sys.stdout.write(json.dumps({"offers": plain(found)}, indent=2) + "\n")
         return
-    from rich.console import Console
     from rich.text import Text
 
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
     from seawall.response.action import named
 
     if not found:
-        typer.echo("Nothing of it can be acted on from here.", err=True)
+        echo("Nothing of it can be acted on from here.", err=True)
         return
     table = listing("Action", "On", "What it breaks", "Undo", whole=("Action",), widest="What it breaks")
     for offer in found:
         table.add_row(offer.action, Text(named(offer.target)), offer.breaks, "yes" if offer.undoable else "no")
     Console(highlight=False).print(table)
-    typer.echo(f"\nFor example: {found[0].command}")
+    echo(f"\nFor example: {found[0].command}")
 
 
 def print_plans(plans: Sequence[Plan], action: Action, output: str) -> None:
@@ -250,16 +251,14 @@ def print_plans(plans: Sequence[Plan], action: Action, output: str) -> None:
         return
     for item in plans:
         comment = "# " if output == "kubectl" else ""
-        typer.echo(
-            f"{comment}{action.id} on {named(item.target)}: {'it is so already' if item.done else action.breaks}"
-        )
+        echo(f"{comment}{action.id} on {named(item.target)}: {'it is so already' if item.done else action.breaks}")
         for note in item.notes if not item.done else ():
-            typer.echo(f"{comment}{note}")
+            echo(f"{comment}{note}")
         for why in item.refusals:
-            typer.echo(f'{comment}refused without --force "REASON": {why}')
+            echo(f'{comment}refused without --force "REASON": {why}')
         for change in item.changes:
-            typer.echo(command(change.do) if output == "kubectl" else told(change))
-    typer.echo("Nothing was changed: --apply does it.", err=True)
+            echo(command(change.do) if output == "kubectl" else told(change))
+    echo("Nothing was changed: --apply does it.", err=True)
 
 
 def told(change: Change) -> str:
@@ -287,12 +286,12 @@ def print_responses(
         count += 1
         last = item.history[-1]
         why = f" ({item.reason})" if item.reason else ""
-        typer.echo(
+        echo(
             f"{item.id}  {last.at:%Y-%m-%d %H:%M:%S} UTC  {item.state.value}  {item.action} on {named(item.target)} by {last.actor}{why}"
         )
         if item.evidence and item.state.value == "applied":
-            typer.echo(f"  evidence: {item.evidence}")
+            echo(f"  evidence: {item.evidence}")
     if undoing:
-        typer.echo("Nothing was changed: --apply takes it back.", err=True)
+        echo("Nothing was changed: --apply takes it back.", err=True)
     elif not count:
-        typer.echo(none, err=True)
+        echo(none, err=True)

@@ -142,12 +142,11 @@ def attach(reports: list[ImageReport], target: str, key: str, settings: Settings
     """
     from datetime import timedelta
 
-    from rich.console import Console
-
     from seawall.adapters.clock import SystemClock
     from seawall.adapters.images.opening import open_registry
     from seawall.adapters.signers import open_signer
     from seawall.app.attest_image import attest_image
+    from seawall.cli.console import Console
     from seawall.oci.references import parse_reference
 
     signer = open_signer(key)
@@ -245,7 +244,7 @@ def render(report: ImageReport, output: str) -> Any:
 
 
 def write(reports: list[ImageReport], output: str, file: Path | None) -> None:
-    """Write one document, or a list of them for several platforms.
+    """Write one document, or a list of them for several platforms; SARIF has a run for each instead.
 
     Raises:
         InputError: the file cannot be written.
@@ -253,7 +252,12 @@ def write(reports: list[ImageReport], output: str, file: Path | None) -> None:
     if output == "table":
         _write_table(reports, file)
         return
-    documents = [render(report, output) for report in reports]
+    if output == "sarif":
+        from seawall.formats import sarif
+
+        documents = [sarif.document(*reports)]
+    else:
+        documents = [render(report, output) for report in reports]
     text = json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=True) + "\n"
     if file is None:
         sys.stdout.write(text)
@@ -265,8 +269,7 @@ def write(reports: list[ImageReport], output: str, file: Path | None) -> None:
 
 
 def _write_table(reports: list[ImageReport], file: Path | None) -> None:
-    from rich.console import Console
-
+    from seawall.cli.console import Console
     from seawall.cli.scan_table import print_report
 
     try:

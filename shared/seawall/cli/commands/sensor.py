@@ -48,9 +48,8 @@ def token(
 @app.command("list")
 def sensors(cluster: Annotated[str, typer.Option(help="Only this cluster.")] = "") -> None:
     """List the sensors, when they were last heard and what they lost."""
-    from rich.console import Console
-
     from seawall.adapters.sql.store import open_store
+    from seawall.cli.console import Console
     from seawall.cli.table import listing
     from seawall.settings import load_settings
 

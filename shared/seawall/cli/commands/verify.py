@@ -61,7 +61,7 @@ def verify(
     if output == "json":
         sys.stdout.write(json.dumps(facts | {"findings": found.attested.result.get("findings", [])}, indent=2) + "\n")
     else:
-        from rich.console import Console
+        from seawall.cli.console import Console
 
         console = Console(highlight=False, soft_wrap=True)
         console.print("verified", style="green")
