@@ -32,6 +32,7 @@ _ECOSYSTEMS = {
     "bitnami": "Bitnami",
     "hex": "Hex",
     "pub": "Pub",
+    "swift": "SwiftURL",
 }
 _RELEASE_FILES = ("etc/os-release", "usr/lib/os-release")
 

@@ -1,6 +1,6 @@
-"""Node lock files: npm, yarn (classic and berry), pnpm, bun. Development dependencies are left out where the file says so.
+"""Node lock files: npm, yarn (classic and berry), pnpm, bun, Deno. Development dependencies are left out where the file says so.
 
-Source: npm "package-lock.json"; yarn "yarn.lock"; pnpm lockfile specification; bun "Lockfile".
+Source: npm "package-lock.json"; yarn "yarn.lock"; pnpm lockfile specification; bun "Lockfile"; Deno, "deno.lock".
 """
 
 from __future__ import annotations
@@ -138,3 +138,22 @@ def bun_lock(file: ImageFile) -> Iterator[Found | Gap]:
         if isinstance(entry, list) and entry and isinstance(entry[0], str):
             name, _, version = entry[0].rpartition("@")
             yield from _locked(name, version)
+
+
+@analyzer(id="deno-lock", reads=("**/deno.lock",))
+def deno_lock(file: ImageFile) -> Iterator[Found | Gap]:
+    """Yield the npm packages of lock-file versions 2 to 5; what comes from JSR or by URL is in no advisory database."""
+    document = _json(file)
+    if isinstance(document, Gap):
+        yield document
+        return
+    packages = document.get("packages")
+    npm = (packages if isinstance(packages, dict) else document).get("npm")  # version 3 nests them
+    entries = npm.get("packages") if isinstance(npm, dict) and isinstance(npm.get("specifiers"), dict) else npm
+    for key in entries if isinstance(entries, dict) else ():
+        if match := _DENO_KEY.match(key):
+            yield from _locked(match.group(1), match.group(2))
+
+
+_DENO_KEY = re.compile(r"((?:@[^/@\s]+/)?[^/@\s]+)@(\d[^_\s]*)")
+"""`react-dom@18.2.0_react@18.2.0`: the peers behind the underscore say how it was resolved, not what it is."""
