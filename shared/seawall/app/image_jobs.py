@@ -55,17 +55,23 @@ class ImageJobs:
 
         state("running")
         try:
-            reports = self._parts.scanning.scan(push.reference)
+            outcome = self._scan(push)
         except Unavailable as error:
             state("queued", error.message)
             raise
-        except (UnsupportedImage, NotFound) as error:
-            # Signatures, attestations (our own too) and charts announce themselves like images; others are gone already.
-            state("skipped", error.message)
-            return Outcome(details={"skipped": error.message})
         except SeawallError as error:
             state("failed", str(error))
             raise
+        skipped = str(outcome.details.get("skipped", ""))
+        state("skipped" if skipped else "done", skipped)
+        return outcome
+
+    def _scan(self, push: ImagePushed) -> Outcome:
+        try:
+            reports = self._parts.scanning.scan(push.reference)
+        except (UnsupportedImage, NotFound) as error:
+            # Signatures, attestations (our own too) and charts announce themselves like images; others are gone already.
+            return Outcome(details={"skipped": error.message})
         for report in reports:
             changed = self._parts.store.images.save(report)
             self._parts.store.index.put(report.digest, report.packages)
@@ -75,7 +81,6 @@ class ImageJobs:
             if changed or held is None or self._parts.scanning.is_stale(held, self._parts.now()):
                 for record in self._parts.scanning.attest(push.reference, report):
                     self._parts.store.images.save_attestation(record)
-        state("done")
         return Outcome(details={"digests": [report.digest for report in reports]})
 
     def rescan(self) -> Any:
@@ -94,12 +99,12 @@ class ImageJobs:
 
         limit = self._parts.now() - FORGOTTEN
         found = 0
-        for state in self._parts.store.images.states(limit=1000):
-            if state.state in ("queued", "running") and state.updated_at and state.updated_at < limit:
-                reference = parse_reference(state.reference)
-                push = ImagePushed(reference.registry, reference.repository, state.digest, reference.tag)
-                self._push(replace(push, source_event_id=f"reconcile/{state.updated_at.isoformat()}"))
-                found += 1
+        for state in self._parts.store.images.states(limit=1000, states=("queued", "running"), before=limit):
+            assert state.updated_at is not None
+            reference = parse_reference(state.reference)
+            push = ImagePushed(reference.registry, reference.repository, state.digest, reference.tag)
+            self._push(replace(push, source_event_id=f"reconcile/{state.updated_at.isoformat()}"))
+            found += 1
         for push in self._parts.scanning.unannounced(lambda digest: self._parts.store.images.state(digest) is not None):
             self._push(push)
             found += 1

@@ -55,6 +55,10 @@ class IncidentJobs:
 
     def correlate(self, alert_ids: Sequence[str]) -> Outcome:
         """Bring the incidents of stored alerts up to date and put their present state into the outbox, once each."""
+        with self._parts.store.incidents.alone():
+            return self._correlate(alert_ids)
+
+    def _correlate(self, alert_ids: Sequence[str]) -> Outcome:
         from seawall.app.correlate import correlate_alerts
         from seawall.app.publishing import incident_entries
 

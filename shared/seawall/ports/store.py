@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -67,13 +68,16 @@ class ImageStore(Protocol):
     """Scans and their reports."""
 
     def set_state(self, state: ScanState) -> None:
-        """Record where a scan stands; a finished scan is not set back to queued by a late repeat of its push."""
+        """Record where a scan stands; a finished scan is not set back to queued by a late repeat of its push, nor one under way;
+        `queued` with a reason is the word of the worker, who will try again."""
 
     def state(self, digest: str) -> ScanState | None:
         """Where the scan of `digest` stands."""
 
-    def states(self, limit: int = 100) -> list[ScanState]:
-        """The newest scans first."""
+    def states(
+        self, limit: int = 100, *, states: Sequence[str] = (), before: datetime | None = None
+    ) -> list[ScanState]:
+        """The newest scans first; only those in `states`, and that did not change since `before`."""
 
     def save(self, report: ImageReport) -> bool:
         """Keep the report and its findings in place of earlier ones; False when nothing but the time of the scan is new."""
@@ -135,6 +139,12 @@ class AlertStore(Protocol):
 
 class IncidentStore(Protocol):
     """Incidents and their state changes."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Wait until no other worker or process correlates, and keep them waiting inside.
+
+        Two that read, join and write at once would each write incidents without what the other had just added.
+        """
 
     def holding(self, alert_ids: Collection[str]) -> list[Incident]:
         """See `ports.correlation.CorrelationStore`."""

@@ -139,6 +139,22 @@ class TestImages:
             store.images.set_state(ScanState(DIGEST, "r/shop", state, updated_at=T0))
         assert store.images.state(DIGEST) == ScanState(DIGEST, "r/shop", "done", updated_at=T0)
 
+    def test_a_worker_that_will_try_again_says_why(self, store: SqlStore) -> None:
+        store.images.set_state(ScanState(DIGEST, "r/shop", "running", updated_at=T0))
+        store.images.set_state(ScanState(DIGEST, "r/shop", "queued", "the registry is down", updated_at=T0))
+        state = store.images.state(DIGEST)
+        assert state is not None
+        assert (state.state, state.reason) == ("queued", "the registry is down")
+
+    def test_old_scans_under_way_are_found_behind_any_number_of_finished_ones(self, store: SqlStore) -> None:
+        store.images.set_state(ScanState("lost", "r/lost", "running", updated_at=T0))
+        store.images.set_state(ScanState("new", "r/new", "running", updated_at=T0 + timedelta(hours=2)))
+        for number in range(5):
+            at = T0 + timedelta(minutes=number)
+            store.images.set_state(ScanState(f"done-{number}", "r/shop", "done", updated_at=at))
+        found = store.images.states(limit=2, states=("queued", "running"), before=T0 + timedelta(hours=1))
+        assert [state.digest for state in found] == ["lost"]
+
     def test_a_failed_scan_can_be_queued_again(self, store: SqlStore) -> None:
         for state in ("failed", "queued"):
             store.images.set_state(ScanState(DIGEST, "r/shop", state, updated_at=T0))
@@ -210,9 +226,29 @@ class TestAlerts:
         assert store.alerts.touching(replace(alice, id="bob"), T0 - hour, T0 + hour, 10) == []
 
     def test_nul_characters_do_not_break_the_store(self, store: SqlStore) -> None:
-        hostile = replace(alert(event("e1")), message="a\x00b")
+        named = Entity(EntityKind.USER, "al\x00ice", "prod")
+        hostile = replace(alert(event("e1")), message="a\x00b", cluster="pr\x00od", entities=(named,))
         store.alerts.merge([hostile], fold)
         assert store.alerts.get(["alert-1"])[0].message == "a\ufffdb"
+
+    @pytest.mark.parametrize("text", [r"printf \u0000", r"\\u0000", "\\\0", "\0\0"])
+    def test_what_looks_like_nul_is_kept_as_text(self, store: SqlStore, text: str) -> None:
+        store.alerts.merge([replace(alert(event("e1")), message=text)], fold)
+        assert store.alerts.get(["alert-1"])[0].message == text.replace("\0", "\ufffd")
+
+    def test_two_writers_of_a_new_alert_lose_nothing(self, store: SqlStore) -> None:
+        together = threading.Barrier(4)
+
+        def write(number: int) -> None:
+            together.wait()
+            store.alerts.merge([alert(event(f"e{number}"))], fold)
+
+        writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert store.alerts.get(["alert-1"])[0].count == 4
 
 
 class TestIncidents:

@@ -35,6 +35,10 @@ class SqlAlerts:
             stored = {item.id: item for item in self._read(connection, sorted(incoming), lock=True)}
             for identifier in sorted(incoming):
                 new, old = incoming[identifier], stored.get(identifier)
+                if old is None and not self._reserve(connection, new):
+                    (old,) = self._read(
+                        connection, [identifier], lock=True
+                    )  # another writer was first, since we looked
                 merged = fold([old, new])[0] if old is not None else new
                 if merged == old:
                     continue
@@ -42,8 +46,14 @@ class SqlAlerts:
                 changed.append(merged)
         return changed
 
-    def _write(self, connection: sa.Connection, item: Alert) -> None:
-        values = {
+    def _reserve(self, connection: sa.Connection, item: Alert) -> bool:
+        """Write the row of a new alert; False when there is one, which is waited for until its writer has committed."""
+        made = self._insert(alert).values(self._values(item)).on_conflict_do_nothing().returning(alert.c.id)
+        return connection.execute(made).first() is not None
+
+    @staticmethod
+    def _values(item: Alert) -> dict[str, Any]:
+        return {
             "id": item.id,
             "analytic": item.analytic,
             "severity": int(item.severity),
@@ -52,6 +62,9 @@ class SqlAlerts:
             "last_seen": item.last_seen,
             "document": to_document(item),
         }
+
+    def _write(self, connection: sa.Connection, item: Alert) -> None:
+        values = self._values(item)
         connection.execute(self._insert(alert).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
         connection.execute(alert_entity.delete().where(alert_entity.c.alert_id == item.id))
         seen = {"alert_id": item.id, "first_seen": item.first_seen, "last_seen": item.last_seen}

@@ -45,6 +45,7 @@ class Database:
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=16)
+            sa.event.listen(self.engine, "connect", _prepare_postgresql)
             if password is not None:
                 sa.event.listen(self.engine, "do_connect", _with_password(password))
 
@@ -92,6 +93,24 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we send BEGIN ourselves; the driver's own comes too late for reads
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """Texts with what PostgreSQL does not take (NUL, halves of surrogate pairs) are stored with U+FFFD in its place.
+
+    Names of objects in the URL of a refused request reach us as they were sent: one must not cost its whole batch.
+    """
+    from psycopg.types.string import StrBinaryDumper, StrDumper
+
+    for kind in (StrBinaryDumper, StrDumper):
+        connection.adapters.register_dumper(str, type(kind.__name__, (_Storable, kind), {}))
+
+
+class _Storable:
+    def dump(self, obj: str) -> Any:
+        if "\0" in obj or not obj.isascii():
+            obj = obj.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+        return super().dump(obj)  # type: ignore[misc]
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

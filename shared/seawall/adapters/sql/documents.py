@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""An escaped NUL in JSON; behind an odd number of backslashes these six characters are text."""
 
 
 def to_document(value: object) -> Any:
     """Return plain JSON values; bytes as base64, times as RFC 3339. NUL characters, which PostgreSQL refuses, become U+FFFD."""
     raw = msgspec.json.encode(value)
     if b"\\u0000" in raw:
-        raw = raw.replace(b"\\u0000", "\ufffd".encode())
+        raw = _NUL.sub("\\1\ufffd".encode(), raw)
     return msgspec.json.decode(raw)
 
 

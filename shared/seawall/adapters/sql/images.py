@@ -37,7 +37,8 @@ class SqlImages:
         }
         statement = self._insert(scan_state).values(values)
         update = {name: value for name, value in values.items() if name != "digest"}
-        late_repeat = scan_state.c.state.in_(("running", "done", "skipped")) if state.state == "queued" else sa.false()
+        from_a_door = state.state == "queued" and not state.reason
+        late_repeat = scan_state.c.state.in_(("running", "done", "skipped")) if from_a_door else sa.false()
         with self._db.write() as connection:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["digest"], set_=update, where=~late_repeat)
@@ -49,9 +50,15 @@ class SqlImages:
             row = connection.execute(sa.select(scan_state).where(scan_state.c.digest == digest)).first()
         return ScanState(**row._mapping) if row else None
 
-    def states(self, limit: int = 100) -> list[ScanState]:
+    def states(
+        self, limit: int = 100, *, states: Sequence[str] = (), before: datetime | None = None
+    ) -> list[ScanState]:
         """See the port."""
         query = sa.select(scan_state).order_by(scan_state.c.updated_at.desc(), scan_state.c.digest).limit(limit)
+        if states:
+            query = query.where(scan_state.c.state.in_(states))
+        if before is not None:
+            query = query.where(scan_state.c.updated_at < before)
         with self._db.read() as connection:
             return [ScanState(**row._mapping) for row in connection.execute(query)]
 

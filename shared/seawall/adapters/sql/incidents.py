@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +28,18 @@ class SqlIncidents:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert = insert_for(database.engine.dialect.name)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See the port. Threads of one process take turns before they take a connection to wait with."""
+        with self._turn:
+            if self._db.is_sqlite:
+                yield
+                return
+            with self._db.write() as connection:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('correlate', 0))"))
+                yield
 
     def holding(self, alert_ids: Collection[str]) -> list[Incident]:
         """See `ports.correlation.CorrelationStore`."""
@@ -47,6 +61,9 @@ class SqlIncidents:
             for item in sorted(incidents, key=lambda item: item.id):
                 old = self._read(connection, item.id, lock=True)
                 new = carry(item, old)
+                if old is None and not self._reserve(connection, new):
+                    old = self._read(connection, item.id, lock=True)  # another writer was first, since we looked
+                    new = carry(item, old)
                 if new == old:
                     continue
                 self._write(connection, new)
@@ -109,8 +126,13 @@ class SqlIncidents:
         document = connection.scalar(query)
         return from_document(document, Incident) if document is not None else None
 
-    def _write(self, connection: sa.Connection, item: Incident) -> None:
-        values = {
+    def _reserve(self, connection: sa.Connection, item: Incident) -> bool:
+        made = self._insert(incident).values(self._values(item)).on_conflict_do_nothing().returning(incident.c.id)
+        return connection.execute(made).first() is not None
+
+    @staticmethod
+    def _values(item: Incident) -> dict[str, Any]:
+        return {
             "id": item.id,
             "severity": int(item.severity),
             "status": item.status,
@@ -120,6 +142,9 @@ class SqlIncidents:
             "merged_into": item.merged_into,
             "document": to_document(item),
         }
+
+    def _write(self, connection: sa.Connection, item: Incident) -> None:
+        values = self._values(item)
         connection.execute(
             self._insert(incident).values(values).on_conflict_do_update(index_elements=["id"], set_=values)
         )
