@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,10 +36,13 @@ log = logging.getLogger(__name__)
 CLAIM = 500
 """Entries per round: with 900 KB batches a few calls."""
 LEASE_S = 300.0
+ROUND = timedelta(minutes=1)
 KEEP = timedelta(hours=48)
 """Longest that an entry is retried: near-real-time rules need the rows within 12 hours, operators a weekend."""
 ROLE_PROPAGATION = timedelta(minutes=30)
 BACKOFF_S, BACKOFF_MAX_S = 5.0, 900.0
+AWAY = 3
+"""Failures in a row after which a receiver is taken to be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +108,55 @@ def asset_entries(destinations: Iterable[BatchPublisher], assets: Sequence[Asset
 def publish_outbox(
     outbox: Outbox, publishers: Iterable[BatchPublisher], clock: Clock, *, jitter: random.Random | None = None
 ) -> PublishReport:
-    """Offer every due entry to its destination once; return what became of them.
+    """Offer every due entry to its destination once, for at most about `ROUND` each; return what became of them.
 
     A destination that fails does not hold up the others.
     """
     counts = dict.fromkeys(State, 0)
     for publisher in publishers:
-        entries = outbox.claim(publisher.id, limit=CLAIM, now=clock.now(), lease_s=LEASE_S)
-        try:
-            outcomes = _offer(publisher, entries) if entries else []
-            now = clock.now()
-            for entry, outcome in zip(entries, outcomes, strict=True):
-                state = _settle(outbox, publisher, entry, outcome, now, jitter or random.Random())  # noqa: S311
-                counts[state] += 1
-        finally:
-            outbox.release(publisher.id)
+        until = clock.now() + ROUND
+        limit = publisher.limit if isinstance(publisher, PerIncident) else CLAIM
+        while entries := outbox.claim(publisher.id, limit=limit, now=clock.now(), lease_s=LEASE_S):
+            try:
+                outcomes = _offer(publisher, entries)
+                now = clock.now()
+                for entry, outcome in zip(entries, outcomes, strict=True):
+                    state = _settle(outbox, publisher, entry, outcome, now, jitter or random.Random())  # noqa: S311
+                    counts[state] += 1
+            finally:
+                outbox.release(publisher.id)
+            if len(entries) < limit or now >= until or all(found.state is State.RETRY for found in outcomes):
+                break
     return PublishReport(counts[State.DONE], counts[State.RETRY], counts[State.POISON])
+
+
+def one_by_one(entries: Sequence[OutboxEntry], offer: Callable[[OutboxEntry], Outcome]) -> list[Outcome]:
+    """Return what became of entries that are offered singly, in order.
+
+    Where one waits, later changes of its subject wait too: the receiver must not see an older state last. A receiver that
+    failed `AWAY` times in a row is not asked again in this round.
+    """
+    outcomes: list[Outcome] = []
+    waiting: dict[tuple[str, str], Outcome] = {}
+    failed = 0
+    for entry in entries:
+        subject = (str(entry.kind), entry.subject)
+        outcome = waiting.get(subject) or (outcomes[-1] if failed >= AWAY else None)
+        if outcome is None:
+            outcome = offer(entry)
+            failed = failed + 1 if outcome.state is State.RETRY else 0
+        if outcome.state is State.RETRY:
+            waiting[subject] = outcome
+        outcomes.append(outcome)
+    return outcomes
 
 
 class PerIncident:
     """A `Publisher` of single incidents, as one for batches."""
 
     kinds = frozenset({Kind.INCIDENT})
+    limit = 20
+    """Entries of one claim: a receiver that takes ten seconds for each is done with them before the lease ends."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -134,7 +164,7 @@ class PerIncident:
 
     def publish_batch(self, entries: Sequence[OutboxEntry]) -> list[Outcome]:
         """See the port: one after the other, each with its own outcome."""
-        return [self._one(entry) for entry in entries]
+        return one_by_one(entries, self._one)
 
     def _one(self, entry: OutboxEntry) -> Outcome:
         try:

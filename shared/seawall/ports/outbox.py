@@ -32,9 +32,10 @@ class Outbox(Protocol):
         """Write the entries that are not known yet (by identity); return how many were new."""
 
     def claim(self, destination: str, *, limit: int, now: datetime, lease_s: float) -> list[OutboxEntry]:
-        """Lease the oldest due entries of a destination, `attempts` counted up, in order of creation then `seq`.
+        """Lease the oldest due entries of a destination, `attempts` counted up, incidents and alerts first, in order of
+        creation then `seq`.
 
-        One sender per destination at a time: empty while another process holds the destination. So a destination sees
+        One sender per destination at a time: empty while another holds the destination. Nothing due, no lease. So a destination sees
         the changes of one subject in order, and a cap on its rate holds over all instances. An entry waits while an
         earlier change of its subject does.
         """

@@ -13,8 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from pydantic import SecretStr
 from seawall.adapters.publishers.webhook import SIGNATURE, Webhook
+from seawall.app.publishing import outcome_of
 from seawall.domain.alerts import Incident
-from seawall.domain.errors import InputError, Unavailable
+from seawall.domain.errors import Denied, InputError, NotFound, Unavailable
+from seawall.domain.publishing import State
 from seawall.domain.severity import Severity
 from seawall.settings import WebhookPublisherSettings
 
@@ -87,7 +89,15 @@ def test_failures_that_pass_are_tried_again(receiver, status) -> None:
     assert caught.value.retry_after_s == 7
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 413])
+@pytest.mark.parametrize(("status", "kind"), [(401, Denied), (403, Denied), (404, NotFound), (410, NotFound)])
+def test_a_receiver_that_is_set_up_wrongly_costs_no_incident(receiver, status, kind) -> None:
+    receiver.status = status
+    with pytest.raises(kind, match=str(status)) as caught:
+        webhook(receiver).publish(INCIDENT, [])
+    assert outcome_of(caught.value).state is State.RETRY
+
+
+@pytest.mark.parametrize("status", [301, 400, 413])
 def test_refusals_are_final(receiver, status) -> None:
     receiver.status = status
     with pytest.raises(InputError, match=str(status)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 from seawall.adapters.sql.outbox import SqlOutbox
@@ -80,3 +81,30 @@ def test_units_and_what_the_receiver_knows(store: SqlStore) -> None:
     assert raised is not None
     assert (known.seq, raised.seq) == (2, 1)
     assert store.outbox.latest("sentinel", "incident", "incident-1", below_seq=1) is None
+
+
+def test_overlapping_rounds_of_one_server_do_not_take_each_others_entries(store: SqlStore) -> None:
+    store.outbox.add([entry()])
+    assert len(claim(store.outbox)) == 1
+
+    def second_round() -> None:
+        taken.extend(claim(store.outbox, 10))
+        store.outbox.release("sentinel")
+
+    taken: list[OutboxEntry] = []
+    timer = threading.Thread(target=second_round)
+    timer.start()
+    timer.join()
+    taken += claim(store.outbox, 20)
+    assert taken == [], "the first round still delivers"
+
+
+def test_incidents_do_not_wait_behind_results_of_posture(store: SqlStore) -> None:
+    store.outbox.add([OutboxEntry("sentinel", "assessment", f"a-{number}", 1, {}, T0) for number in range(20)])
+    store.outbox.add([OutboxEntry("sentinel", "incident", "incident-1", 1, {}, at(5))])
+    assert claim(store.outbox, 10)[0].subject == "incident-1"
+
+
+def test_texts_of_documents_may_have_nul(store: SqlStore) -> None:
+    store.outbox.add([OutboxEntry("sentinel", "image", "a\0b", 1, {"name": "a\0b", "text": r"a\u0000b"}, T0)])
+    assert claim(store.outbox)[0].body == {"name": "a\ufffdb", "text": r"a\u0000b"}

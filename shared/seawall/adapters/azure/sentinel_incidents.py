@@ -15,7 +15,7 @@ from seawall.adapters.azure.http import azure_http
 from seawall.adapters.azure.identity import azure_credential
 from seawall.adapters.azure.rows import TITLE_BYTES, cut, incident_row
 from seawall.adapters.rest import Conflict, JsonHttp
-from seawall.app.publishing import outcome_of
+from seawall.app.publishing import one_by_one, outcome_of
 from seawall.domain.errors import NotFound, SeawallError
 from seawall.domain.publishing import DONE, Kind, Outcome, incident_of
 from seawall.ports.clock import Clock
@@ -49,7 +49,7 @@ class SentinelIncidents:
 
     def publish_batch(self, entries: Sequence[OutboxEntry]) -> list[Outcome]:
         """See the port."""
-        return [self._one(entry) for entry in entries]
+        return one_by_one(entries, self._one)
 
     def _one(self, entry: OutboxEntry) -> Outcome:
         try:

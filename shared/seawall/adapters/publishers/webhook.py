@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from seawall.domain.alerts import Alert, Incident
-from seawall.domain.errors import InputError, Unavailable
+from seawall.domain.errors import Denied, InputError, NotFound, Unavailable
 from seawall.domain.publishing import incident_document
 from seawall.formats.cloudevents import INCIDENTS_CHANGED
 from seawall.ports.clock import Clock
@@ -61,6 +61,10 @@ class Webhook:
             raise Unavailable(
                 f"the webhook answered {answer.status_code}", retry_after_s=float(after) if after.isdigit() else None
             )
+        if answer.status_code in (401, 403):
+            raise Denied(f"the webhook refused: {answer.status_code}", hint="check webhook.secret and the receiver")
+        if answer.status_code in (404, 405, 410):
+            raise NotFound(f"the webhook answered {answer.status_code}", hint="check webhook.url")
         if answer.status_code >= 300:
             raise InputError(f"the webhook refused: {answer.status_code}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -10,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
-from seawall.adapters.sql.documents import insert_for
+from seawall.adapters.sql.documents import insert_for, to_document
 from seawall.adapters.sql.schema import outbox, outbox_lease
+from seawall.domain.publishing import Kind
 from seawall.ports.outbox import OutboxEntry
 
 
@@ -21,7 +23,14 @@ class SqlOutbox:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._insert = insert_for(database.engine.dialect.name)
-        self._holder = uuid.uuid4().hex
+        self._thread = threading.local()
+
+    @property
+    def _holder(self) -> str:
+        """Who holds a lease: one thread of one process, since rounds of one server's timer overlap."""
+        if not hasattr(self._thread, "holder"):
+            self._thread.holder = uuid.uuid4().hex
+        return str(self._thread.holder)
 
     def add(self, entries: Iterable[OutboxEntry]) -> int:
         """See the port."""
@@ -39,7 +48,7 @@ class SqlOutbox:
                     "due_at": entry.created_at,
                     "created_at": entry.created_at,
                     "reason": "",
-                    "document": dict(entry.body),
+                    "document": to_document(entry.body),
                 }
                 statement = self._insert(outbox).values(row).on_conflict_do_nothing().returning(outbox.c.seq)
                 added += connection.execute(statement).first() is not None
@@ -56,16 +65,19 @@ class SqlOutbox:
             earlier.c.state == "pending",
             earlier.c.due_at > now,
         )
+        urgent = outbox.c.kind.in_((Kind.INCIDENT.value, Kind.ALERT.value))
         due = (
             sa.select(outbox)
             .where(outbox.c.destination == destination, outbox.c.state == "pending", outbox.c.due_at <= now, ~blocked)
-            .order_by(outbox.c.created_at, outbox.c.kind, outbox.c.subject, outbox.c.seq)
+            .order_by(~urgent, outbox.c.created_at, outbox.c.kind, outbox.c.subject, outbox.c.seq)
             .limit(limit)
         )
         with self._db.write() as connection:
             if not self._take(connection, destination, now, lease_s):
                 return []
             rows = connection.execute(due).all()
+            if not rows:
+                connection.execute(outbox_lease.delete().where(outbox_lease.c.destination == destination))
             for row in rows:
                 connection.execute(outbox.update().where(_is(row)).values(attempts=row.attempts + 1))
         return [_entry(row, row.attempts + 1) for row in rows]
