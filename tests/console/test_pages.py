@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -226,3 +227,21 @@ class TestSigningIn:
         client.cookies.set(SESSION_COOKIE, new_session("a token nobody guesses", time.time()))
         assert client.get("/v1/incidents").status_code == 200
         client.cookies.clear()
+
+
+def test_what_is_open_is_shown_behind_any_number_of_closed_incidents(tmp_path: Path) -> None:
+    for client, application in client_of(tmp_path):
+        closed = [
+            replace(INCIDENT, id=f"closed-{number}", last_seen=T0 + timedelta(minutes=1), status="closed")
+            for number in range(60)
+        ]
+        application.store.incidents.save(closed, with_state)
+        assert "/incidents/incident-1" in client.get("/").text
+
+
+def test_a_gauge_goes_down_again(tmp_path: Path) -> None:
+    for client, application in client_of(tmp_path / "data", ocsf_file=tmp_path / "incidents.jsonl"):
+        application.incidents.decide("incident-1", status="active")
+        assert 'seawall_outbox_pending{destination="ocsf_file"} 2.0' in client.get("/metrics").text
+        application.incidents.publish()
+        assert 'seawall_outbox_pending{destination="ocsf_file"} 0.0' in client.get("/metrics").text

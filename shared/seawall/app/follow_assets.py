@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
+from threading import Lock
 from typing import Any, Final
 
 from seawall.app.judge_posture import PosturePolicy
@@ -127,6 +128,8 @@ class AssetFollower:
         self._store, self._publishers, self._policy, self._reader = store, publishers, policy, reader
         self._waiting: dict[str, dict[str, Mutation]] = {}
         self._since: datetime | None = None
+        self._lock = Lock()
+        """A worker takes while a timer flushes."""
 
     def take(self, events: Iterable[Any], now: datetime) -> int:
         """Bring the graph up to date; return how many assets changed. A repeat of a batch changes nothing."""
@@ -138,14 +141,15 @@ class AssetFollower:
         changes = [change for item in found for change in [*_changes(item), *self._children_gone(item)]]
         applied = self._store.assets.change(changes)
         touched = {*applied.added, *applied.changed, *applied.removed}
-        for item in found:
-            if item.event.asset in touched and _is_judged(item):
-                waiting = self._waiting.setdefault(item.event.scope, {})
-                earlier = waiting.get(item.event.asset)
-                if len(waiting) < MAX_WAITING and (earlier is None or earlier.event.at <= item.event.at):
-                    waiting[item.event.asset] = item
-        if self._waiting and self._since is None:
-            self._since = now
+        with self._lock:
+            for item in found:
+                if item.event.asset in touched and _is_judged(item):
+                    waiting = self._waiting.setdefault(item.event.scope, {})
+                    earlier = waiting.get(item.event.asset)
+                    if len(waiting) < MAX_WAITING and (earlier is None or earlier.event.at <= item.event.at):
+                        waiting[item.event.asset] = item
+            if self._waiting and self._since is None:
+                self._since = now
         self._flush_when_due(now)
         return applied.total
 
@@ -161,7 +165,8 @@ class AssetFollower:
         return [AssetChange(state.asset.id, event.scope, "Container", event.at, None) for state in containers]
 
     def _flush_when_due(self, now: datetime) -> int:
-        if self._since is not None and now - self._since >= FLUSH_AFTER:
+        since = self._since
+        if since is not None and now - since >= FLUSH_AFTER:
             self.flush(now)
         return 0
 
@@ -181,7 +186,8 @@ class AssetFollower:
 
     def flush(self, now: datetime) -> int:
         """Judge what waits; return how many results changed."""
-        waiting, self._waiting, self._since = self._waiting, {}, None
+        with self._lock:
+            waiting, self._waiting, self._since = self._waiting, {}, None
         return sum(self._judge(scope, items, now) for scope, items in waiting.items())
 
     def _judge(self, scope: str, items: Mapping[str, Mutation], now: datetime) -> int:

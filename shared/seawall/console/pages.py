@@ -30,7 +30,8 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
 
     @pages.get("/")
     def overview() -> HTMLResponse:
-        open_incidents = [item for item in store.incidents.newest(limit=50) if item.status != "closed"][:10]
+        unsettled = [item for status in ("new", "active") for item in store.incidents.newest(limit=10, status=status)]
+        open_incidents = sorted(unsettled, key=lambda item: item.last_seen, reverse=True)[:10]
         today = datetime.now(UTC).date()
         first = datetime.combine(today - timedelta(days=_HISTORY_DAYS - 1), time(), UTC)
         return page(
@@ -43,7 +44,7 @@ def router(application: Application, reader: Callable[[Request], None]) -> APIRo
             images=store.images.summaries(limit=10),
             failures=store.assessments.find(status=Status.FAIL, limit=10),
             posture=store.assessments.counts(),
-            scans=[state for state in store.images.states(limit=20) if state.state not in ("done", "skipped")],
+            scans=store.images.states(limit=20, states=("queued", "running", "failed")),
         )
 
     @pages.get("/images")

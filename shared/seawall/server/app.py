@@ -95,12 +95,9 @@ def create_app(
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=Response)
     def metrics_page() -> Response:
-        for kind, waiting in depth().items():
-            counted.queue.labels(kind).set(waiting)
-        for destination, waiting in application.incidents.pending().items():
-            counted.outbox.labels(destination).set(waiting)
-        for cluster, vcores in application.monitored_vcores().items():
-            counted.vcores.labels(cluster).set(vcores)
+        counted.show(counted.queue, depth())
+        counted.show(counted.outbox, application.incidents.pending())
+        counted.show(counted.vcores, application.monitored_vcores())
         return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(doors.router(application, settings))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
@@ -40,3 +42,11 @@ class Metrics:
         self.vcores = Gauge(
             "seawall_monitored_vcores", "vCores of nodes whose sensors report", ["cluster"], registry=self.registry
         )
+
+    @staticmethod
+    def show(gauge: Gauge, values: Mapping[str, int]) -> None:
+        """Set the gauge's one label to what is there now; what was there before and is not any more is 0."""
+        for (earlier,) in {tuple(sample.labels.values()) for sample in next(iter(gauge.collect())).samples}:
+            gauge.labels(earlier).set(0)
+        for label, value in values.items():
+            gauge.labels(label).set(value)

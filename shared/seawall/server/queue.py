@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from seawall.adapters.tracing import stamped
-from seawall.domain.errors import ConfigError, InputError
+from seawall.domain.errors import ConfigError, InputError, Unauthenticated
 from seawall.formats.cloudevents import CloudEvent
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class DurableQueue:
             max_attempts=ATTEMPTS,
             interval_seconds=1.0,
             backoff_rate=2.0,
-            should_retry=lambda error: not isinstance(error, InputError | ConfigError),
+            should_retry=lambda error: not isinstance(error, InputError | ConfigError | Unauthenticated),
         )
         def run(job: str, key: str, body: bytes) -> None:
             self._jobs[job].run(key, body)
