@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -157,7 +158,10 @@ def _records(name: str, kind: str, event: Event) -> Event:
                     body = base64.b64decode(item["kinesis"]["data"], validate=True)
                 except ValueError as error:
                     raise MalformedEvent("kinesis.data is not base64") from error
-                app.handle(carrying(kind, body_id(body), f"/{name}", body))
+                came = item["kinesis"].get("approximateArrivalTimestamp")
+                # A sensor's certificate has to hold when the batch came, not when an outage let us look at it.
+                time = datetime.fromtimestamp(came, UTC) if came else None
+                app.handle(carrying(kind, body_id(body), f"/{name}", body, time=time))
 
             def poison(item: Event, reason: str) -> None:
                 app.poison(name, json.dumps(item["kinesis"]["data"]).encode(), reason)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -73,7 +74,13 @@ def sensor_events(event: CloudEvent) -> None:
     """Signed sensor batches."""
 
     def handle(raw: bytes, _envelope: bytes) -> None:
-        application().handle(carrying(SENSOR_RECEIVED, body_id(raw), "/sensor_events", raw))
+        # A sensor's certificate has to hold when the batch came, not when an outage let us look at it.
+        came = str(event.data["message"].get("publishTime") or "")
+        try:
+            time = datetime.fromisoformat(came) if came else None
+        except ValueError as error:
+            raise MalformedEvent("not a time", where="/message/publishTime") from error
+        application().handle(carrying(SENSOR_RECEIVED, body_id(raw), "/sensor_events", raw, time=time))
 
     _message("sensor_events", event, handle)
 

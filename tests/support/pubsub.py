@@ -312,4 +312,5 @@ def envelope(subscription: str, message: Any) -> dict[str, Any]:
 def envelope_of(data: bytes, message_id: str = "1", **attributes: str) -> dict[str, Any]:
     """Return the body of a push request with `data`."""
     message = {"data": base64.b64encode(data).decode(), "attributes": attributes, "messageId": message_id}
-    return {"subscription": "projects/p/subscriptions/s", "message": message | {"publishTime": "2026-11-02T09:30:00Z"}}
+    published = {"publishTime": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return {"subscription": "projects/p/subscriptions/s", "message": message | published}
