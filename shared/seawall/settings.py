@@ -492,7 +492,7 @@ def load_settings(**overrides: Any) -> Settings:
     except Exception as error:
         from yaml import YAMLError  # not loaded where there is no file: function apps start with it or without
 
-        if not isinstance(error, YAMLError):
+        if not isinstance(error, YAMLError | UnicodeDecodeError):
             raise
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 

@@ -69,6 +69,7 @@ def parse_sigma(text: str, *, origin: str = "rule") -> list[Detection]:
         from sigma.collection import SigmaCollection
         from sigma.exceptions import SigmaError
         from sigma.rule import SigmaRule
+        from yaml import YAMLError
     except ImportError as error:
         raise MissingExtra("sigma", "reading Sigma rules") from error
     try:
@@ -80,8 +81,8 @@ def parse_sigma(text: str, *, origin: str = "rule") -> list[Detection]:
             found.append(_detection(rule, origin))
     except SigmaError as error:
         raise ConfigError(f"{origin}: {error}") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{origin} is not a Sigma rule: {error}") from error
+    except (YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{origin} is not a Sigma rule: {' '.join(str(error).split())}") from error
     if not found:
         raise ConfigError(f"{origin} holds no Sigma rule")
     return found

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 JOBS = {IMAGE_PUSHED: 2, AUDIT_RECEIVED: 1, SENSOR_RECEIVED: 1, POSTURE_RECEIVED: 1}
 """Kinds of events and how many of each run at a time: correlation sees alerts of one stream in order."""
+SWITCH_S = 0.0005
+"""How long a thread may compute while another waits for its turn."""
 TIMERS = {
     "publish": "*/10 * * * * *",
     "rescan": "41 * * * *",
@@ -45,13 +47,21 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        ConfigError: the address is taken or not ours.
+        ConfigError: the address is taken or not ours, the certificate and key are not a pair.
     """
     if bool(tls_cert) != bool(tls_key):
         raise ConfigError("TLS needs --tls-cert and --tls-key")
+    if tls_cert and tls_key:
+        check_certificate(tls_cert, tls_key)
     level = os.environ.get("SEAWALL_LOG_LEVEL", "warning")
     configure_logging(level, text=settings.log_format == "text")
-    listener = listen(host, port)
+    with listen(host, port) as listener:
+        _serve(settings, listener, level, tls_cert, tls_key)
+
+
+def _serve(
+    settings: Settings, listener: socket.socket, level: str, tls_cert: Path | None, tls_key: Path | None
+) -> None:
     application = bootstrap(settings)
     metrics = Metrics()
     queue = local_queue(settings, application, metrics)
@@ -79,6 +89,9 @@ def run(settings: Settings, *, host: str, port: int, tls_cert: Path | None = Non
         ssl_ca_certs=str(_authority_file(application, settings)) if tls_cert else None,
         ssl_cert_reqs=ssl.CERT_OPTIONAL if tls_cert else ssl.CERT_NONE,
     )
+    # Doors share the interpreter with jobs. While a job computes, the event loop gets its turn only this often, and a request
+    # needs several turns: with Python's five milliseconds an API server waits 20 ms and more for a decision of admission.
+    sys.setswitchinterval(SWITCH_S)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
@@ -125,6 +138,21 @@ def local_queue(settings: Settings, application: object, metrics: Metrics) -> Du
         ],
         lambda _job, key, body, reason: application.poison(key, body, reason),
     )
+
+
+def check_certificate(chain: Path, key: Path) -> None:
+    """Load a certificate chain and its key, and forget them.
+
+    Raises:
+        ConfigError: they cannot be read, are not PEM, are encrypted, or do not belong together.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigError(
+            f"{chain} and {key} are no certificate and key: {error.strerror if isinstance(error, OSError) else error}",
+            hint="a PEM certificate chain and its unencrypted PEM key",
+        ) from error
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -286,7 +286,10 @@ def undo(
     """Take back the changes of a record, the last one first."""
     from seawall.adapters.kubernetes.patching import ChangeRecord, Cluster
 
-    changes = [ChangeRecord.from_json(line) for line in read_bytes(record).decode().splitlines() if line.strip()]
+    try:
+        changes = [ChangeRecord.from_json(line) for line in read_bytes(record).decode().splitlines() if line.strip()]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{record} is no record of changes", hint="the file that --apply --record wrote") from error
     live = Cluster(context)
     for change in reversed(changes):
         live.patch(change.ref, change.inverse, dry_run=True)
@@ -343,6 +346,8 @@ def list_controls(
     from seawall.posture.catalogue import controls
     from seawall.posture.engine import checks
 
+    if output not in ("table", "json"):
+        raise InputError(f"no such format: {output}", hint="table, json")
     wanted = select(control)
     chosen = [item for name, item in controls().items() if wanted is None or name in wanted]
     declared = checks()

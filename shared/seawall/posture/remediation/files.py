@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from seawall.domain.errors import InputError
 from seawall.domain.posture import Assessment, Status
 from seawall.posture.engine import evaluate
 from seawall.posture.loading import Loaded, load_bytes
@@ -153,7 +154,15 @@ def _dump(reader: YAML, parsed: list[Any]) -> str:
 def repair_file(
     path: Path, *, today: date, grades: Sequence[str] = ("A",), wanted: Sequence[str] | None = None
 ) -> Repair:
-    """Return the repair of one file, which is not written."""
-    source = path.read_text(encoding="utf-8")
+    """Return the repair of one file, which is not written.
+
+    Raises:
+        InputError: the file cannot be read or is no text.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"cannot read {path}: {why}") from error
     text, fixed, left, notes = repair_text(source, str(path), today=today, grades=grades, wanted=wanted)
     return Repair(path, source, text, fixed, left, notes)
