@@ -37,14 +37,17 @@ static __always_inline int on_request(struct io_kiocb *req)
 		flags = READ(typed(struct io_open, req), how.flags);
 		break;
 	case IORING_OP_UNLINKAT:
-		name = READ(typed(struct io_unlink, req), filename);
+		if (bpf_core_type_exists(struct io_unlink))
+			name = READ(typed(struct io_unlink, req), filename);
 		break;
 	case IORING_OP_RENAMEAT:
-		name = READ(typed(struct io_rename, req), oldpath);
+		if (bpf_core_type_exists(struct io_rename))
+			name = READ(typed(struct io_rename, req), oldpath);
 		break;
 	case IORING_OP_LINKAT:
 	case IORING_OP_SYMLINKAT:
-		name = READ(typed(struct io_link, req), oldpath);
+		if (bpf_core_type_exists(struct io_link))
+			name = READ(typed(struct io_link, req), oldpath);
 		break;
 	case IORING_OP_CONNECT:
 		from = (u64)READ(typed(struct io_connect, req), addr);
@@ -104,9 +107,16 @@ int BPF_PROG(on_submit_req, struct io_kiocb *req)
 	return on_request(req);
 }
 
-/* 5.16 to 6.2: the same under its older name. Before 5.16 it does not carry the request. */
+/* 6.0 to 6.2: the same under its older name. */
 SEC("tp_btf/io_uring_submit_sqe")
 int BPF_PROG(on_submit_sqe, struct io_kiocb *req, bool force_nonblock)
+{
+	return on_request(req);
+}
+
+/* 5.14 to 5.19, and 5.10 as it is maintained: the request comes after its ring. Before, it does not come at all. */
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(on_submit_to_ring, void *ring, struct io_kiocb *req)
 {
 	return on_request(req);
 }

@@ -83,6 +83,7 @@ COSTS: dict[str, str] = {
     "on_ring_create": "that a program uses io_uring is seen by its requests only",
     "on_submit_req": "files and peers reached through io_uring are not seen, only that a ring was set up",
     "on_submit_sqe": "files and peers reached through io_uring are not seen, only that a ring was set up",
+    "on_submit_to_ring": "files and peers reached through io_uring are not seen, only that a ring was set up",
     "may_connect4": "policies can not block connections",
     "may_connect6": "policies can not block connections over IPv6",
     "dns_questions": "names that pods ask for are not seen; peers have addresses only",

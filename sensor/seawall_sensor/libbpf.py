@@ -57,15 +57,17 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
     ("btf__name_by_offset", c_char_p, [c_void_p, c_uint32]),
 )
 
-BTF_STRUCT, BTF_ENUM, BTF_TYPEDEF, BTF_FUNC = 4, 6, 8, 12
+BTF_POINTER, BTF_STRUCT, BTF_ENUM, BTF_TYPEDEF, BTF_FUNC = 2, 4, 6, 8, 12
 """Kinds of types, linux/btf.h."""
+_QUALIFIERS = frozenset({BTF_TYPEDEF, 9, 10, 11})
+"""Kinds that only lead to another type: typedef, volatile, const, restrict."""
 
 BPF_TRACE_FEXIT = 25
 """`enum bpf_attach_type`, linux/bpf.h."""
 
 _LIBBPF_DEBUG = 2
-_TYPE, _ENUMERATOR = struct.Struct("<3I"), struct.Struct("<Ii")
-"""`struct btf_type` and `struct btf_enum`, linux/btf.h."""
+_TYPE, _ENUMERATOR, _PARAMETER = struct.Struct("<3I"), struct.Struct("<Ii"), struct.Struct("<2I")
+"""`struct btf_type`, `struct btf_enum` and `struct btf_param`, linux/btf.h."""
 
 _printed: deque[str] = deque(maxlen=100)
 # A verifier's log is up to 16 MB and its reason stands at the end. Pages that are never written cost nothing.
@@ -153,12 +155,46 @@ def _type_number(name: str, kind: int) -> int:
     return int(_libbpf().btf__find_by_name_kind(_vmlinux(), name.encode(), kind))
 
 
+def _type(number: int) -> tuple[int, str, int, int, int]:
+    """Return (address, name, kind, number of members, size or referred type) of a type of the running kernel."""
+    at = int(_libbpf().btf__type_by_id(_vmlinux(), number))
+    name, info, other = _TYPE.unpack(ctypes.string_at(at, _TYPE.size))
+    return at, _libbpf().btf__name_by_offset(_vmlinux(), name).decode(), info >> 24 & 0x1F, info & 0xFFFF, other
+
+
 def function_prototype(name: str) -> int:
     """Return the number of a kernel function's prototype in the kernel's BTF; 0 when it has no such function."""
-    if not kernel_has_type(name, BTF_FUNC):
-        return 0
-    at = _libbpf().btf__type_by_id(_vmlinux(), _type_number(name, BTF_FUNC))
-    return int(_TYPE.unpack(ctypes.string_at(int(at), _TYPE.size))[2])
+    return _type(_type_number(name, BTF_FUNC))[4] if kernel_has_type(name, BTF_FUNC) else 0
+
+
+def pointers(prototype: int) -> tuple[str, ...]:
+    """Return what each parameter of a prototype points to: the name of a structure that the kernel's BTF describes, `void`,
+    `?` for anything else that is pointed to; empty = it is no pointer."""
+    at, _, _, parameters, _ = _type(prototype)
+    return tuple(
+        _pointed(_PARAMETER.unpack(ctypes.string_at(at + _TYPE.size + _PARAMETER.size * index, _PARAMETER.size))[1])
+        for index in range(parameters)
+    )
+
+
+def _pointed(number: int) -> str:
+    through = False
+    while number:
+        _, name, kind, _, other = _type(number)
+        if kind not in _QUALIFIERS and (through or kind != BTF_POINTER):
+            return (name if kind == BTF_STRUCT else "?") if through else ""
+        through |= kind == BTF_POINTER
+        number = other
+    return "void" if through else ""
+
+
+@cache
+def tracepoint_pointers(name: str) -> tuple[str, ...]:
+    """Return the `pointers` of what a tracepoint passes; empty when the running kernel has no such tracepoint."""
+    if not has_tracepoint(name):
+        return ()
+    pointer = _type(_type_number(f"btf_trace_{name}", BTF_TYPEDEF))[4]
+    return pointers(_type(pointer)[4])[1:]
 
 
 @cache
@@ -170,9 +206,8 @@ def enum_value(enumeration: str, name: str) -> int | None:
     number = library.btf__find_by_name_kind(_vmlinux(), enumeration.encode(), BTF_ENUM)
     if number <= 0:
         return None
-    at = int(library.btf__type_by_id(_vmlinux(), number))
-    _, info, _ = _TYPE.unpack(ctypes.string_at(at, _TYPE.size))
-    for index in range(info & 0xFFFF):
+    at, _, _, members, _ = _type(number)
+    for index in range(members):
         row = ctypes.string_at(at + _TYPE.size + _ENUMERATOR.size * index, _ENUMERATOR.size)
         offset, value = _ENUMERATOR.unpack(row)
         if library.btf__name_by_offset(_vmlinux(), offset) == name.encode():

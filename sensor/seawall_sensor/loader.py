@@ -28,6 +28,8 @@ from seawall_sensor.libbpf import (
     function_prototype,
     has_tracepoint,
     kernel_has_type,
+    pointers,
+    tracepoint_pointers,
 )
 from seawall_sensor.records import CONTROL, KINDS, OPTIONS, Kind, layout
 from seawall_sensor.ring import RingBuffer
@@ -63,6 +65,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "on_ring_create": frozenset({Kind.IO_URING}),
     "on_submit_req": frozenset({Kind.IO_URING}),
     "on_submit_sqe": frozenset({Kind.IO_URING}),
+    "on_submit_to_ring": frozenset({Kind.IO_URING}),
     "dns_questions": frozenset({Kind.DNS}),
     "dns_answers": frozenset({Kind.DNS}),
     "on_sendmsg4": frozenset({Kind.UDP_SEND}),
@@ -86,8 +89,11 @@ ENFORCING = frozenset({"may_connect4", "may_connect6", "may_exec"})
 ENDS = "call_ends"
 """What `Hooks.attached` calls all the programs of ends.bpf.c together."""
 
-ALTERNATIVES = {"on_submit_req": "on_submit_sqe", "on_submit_sqe": "on_submit_req"}
-"""The same hook under its name in other kernels: one of the two is enough."""
+ALTERNATIVES = ("on_submit_req", "on_submit_sqe", "on_submit_to_ring")
+"""One hook in the forms that it has in different kernels: one of them is enough."""
+
+PASSES = {"on_submit_sqe": ("io_kiocb",), "on_submit_to_ring": ("void", "void")}
+"""Program: what its tracepoint's first arguments have to point to; others come under that name in other kernels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,12 @@ def objects_folder() -> Path:
     return folder
 
 
+def takes_registers(function: str) -> bool:
+    """Whether the running kernel has such a function of a system call and says where its arguments lie. 5.10 leaves
+    `pt_regs` open in some; its verifier then refuses to look at them."""
+    return kernel_has_type(function, BTF_FUNC) and pointers(function_prototype(function))[:1] == ("pt_regs",)
+
+
 class Programs:
     """The loaded programs and their maps, from `start` to `close`."""
 
@@ -203,8 +215,10 @@ class Programs:
                 functions = [program.removeprefix(END) for program in source.programs()]
                 source.close()
                 calls = self._calls() - self.hooks.by_object
-                chosen = ends(functions, calls, lambda each: each not in refused and kernel_has_type(each, BTF_FUNC))
+                chosen = ends(functions, calls, lambda each: each not in refused and takes_registers(each))
                 if not chosen:
+                    if not refused:
+                        self.hooks.trampolines = "this kernel does not describe the functions behind all of the calls"
                     break
                 # A program calls another only when both are for functions of one prototype (6.12), and a kernel's types
                 # can hold that of system calls twice.
@@ -377,10 +391,13 @@ class Programs:
         elif not PROGRAM_KINDS[program] & self.options.kinds:
             return ""
         kind, _, target = section.partition("/")
-        if kind == "tp_btf" and not has_tracepoint(target):
-            if ALTERNATIVES.get(program) and has_tracepoint(self._target_of(ALTERNATIVES[program])):
+        if kind == "tp_btf" and not self._passes(program, target):
+            if program in ALTERNATIVES and (
+                program != ALTERNATIVES[0]
+                or any(self._passes(each, self._sections[each].partition("/")[2]) for each in ALTERNATIVES)
+            ):
                 return ""
-            return f"this kernel has no tracepoint {target}"
+            return f"this kernel has no tracepoint {target} that says what is needed"
         if kind.startswith("cgroup") and self.host.cgroup2 is None:
             return "no cgroup v2 hierarchy is mounted"
         if kind == "lsm" and not self.host.has_bpf_lsm():
@@ -390,8 +407,10 @@ class Programs:
         return None
 
     @staticmethod
-    def _target_of(program: str) -> str:
-        return {"on_submit_req": "io_uring_submit_req", "on_submit_sqe": "io_uring_submit_sqe"}[program]
+    def _passes(program: str, tracepoint: str) -> bool:
+        """Whether the kernel has the tracepoint, with the arguments that the program reads."""
+        wanted = PASSES.get(program, ())
+        return has_tracepoint(tracepoint) and tracepoint_pointers(tracepoint)[: len(wanted)] == wanted
 
     def _constants(self) -> bytes:
         mask = 0

@@ -38,17 +38,45 @@ int main(int n, char **args) { return ptrace(PTRACE_ATTACH, atoi(args[1]), 0, 0)
 
 CALLS = """
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+/* One request through a ring of its own, waited for. */
+static int request(struct io_uring_sqe ask)
+{
+    struct io_uring_params p = { 0 };
+    int ring = syscall(SYS_io_uring_setup, 1, &p);
+    size_t size = p.sq_off.array + p.sq_entries * sizeof(unsigned);
+    char *queue = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *asks = mmap(0, sizeof(ask), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    if (ring < 0 || queue == MAP_FAILED || asks == MAP_FAILED)
+        return 1;
+    asks[0] = ask;
+    *(unsigned *)(queue + p.sq_off.array) = 0;
+    ++*(unsigned *)(queue + p.sq_off.tail);
+    return syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) != 1;
+}
+
 int main(int n, char **args)
 {
+    if (!strcmp(args[1], "uring")) {
+        struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        unsigned long path = (unsigned long)args[2];
+        return request((struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = path })
+             | request((struct io_uring_sqe){ .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = path })
+             | request((struct io_uring_sqe){ .opcode = IORING_OP_CONNECT, .fd = socket(AF_INET, SOCK_STREAM, 0),
+                                              .addr = (unsigned long)&peer, .off = sizeof(peer) });
+    }
     if (!strcmp(args[1], "setcap")) {
         /* struct vfs_cap_data, revision 2: setuid and net_raw, permitted and effective. */
         unsigned value[5] = { 0x02000001, 1 << 7 | 1 << 13, 0, 0, 0 };
@@ -81,6 +109,13 @@ int main(int n, char **args)
     return 2;
 }
 """
+
+
+def compiled(code: str, program: Path) -> Path:
+    """Make a static program of C source; return its path."""
+    command = ["clang", "-O1", "-static", "-x", "c", "-o", str(program), "-"]
+    subprocess.run(command, input=code.encode(), check=True)
+    return program
 
 
 @pytest.fixture(scope="session")
@@ -188,9 +223,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     (root / "var/log/auth.log").write_text("x\n")
     (root / "run/secrets/kubernetes.io/serviceaccount/token").write_text("not a token\n")
     for name, code in (("attach", ATTACH), ("calls", CALLS)):
-        source = folder / f"{name}.c"
-        source.write_text(code)
-        subprocess.run(["clang", "-O1", "-static", "-o", str(root / "bin" / name), str(source)], check=True)
+        compiled(code, root / "bin" / name)
     (root / "bin/kubelet").write_bytes((root / "bin/attach").read_bytes())
     (root / "bin/kubelet").chmod(0o755)
     with tarfile.open(folder / "root.tar", "w") as tar:

@@ -8,6 +8,8 @@ import pytest
 
 pytestmark = [pytest.mark.real("ebpf"), pytest.mark.real("podman"), pytest.mark.bpf]
 
+UNCONFINED = ("--security-opt", "seccomp=unconfined")
+
 
 @pytest.mark.parametrize(
     ("line", "event", "expected"),
@@ -50,9 +52,13 @@ def test_event_of_a_container(sensor, in_container, line, event, expected):
         pytest.param("touch /tmp/t; touch -d '2001-09-09 00:00:00' /tmp/t", "file_times", {"path": "/tmp/t", "modified_s": 999993600}, (), id="time set back"),
         pytest.param("touch /tmp/f; calls setcap /tmp/f", "file_capabilities", {"path": "/tmp/f", "permitted": 1 << 7 | 1 << 13}, (), id="file capabilities"),
         pytest.param("calls filter", "bpf_load", {"program_type": "socket_filter", "name": "sniff"}, (), id="eBPF by a bare call"),
+        pytest.param("calls uring /etc/hostname", "io_uring", {"operation": "setup"}, UNCONFINED, id="ring set up"),
+        pytest.param("calls uring /etc/shadow", "sensitive_read", {"path": "/etc/shadow"}, UNCONFINED, id="file read through io_uring"),
+        pytest.param("calls uring /tmp/gone", "io_uring", {"operation": "unlinkat", "path": "/tmp/gone"}, UNCONFINED, id="file removed through io_uring"),
+        pytest.param("calls uring /tmp/gone", "connect", {"address": "127.0.0.1", "port": 9}, UNCONFINED, id="connection through io_uring"),
         pytest.param(
             "calls fsmount proc", "mount", {"source": "proc", "filesystem": "proc"},
-            ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"), id="a mount that is put nowhere",
+            ("--cap-add", "SYS_ADMIN", *UNCONFINED), id="a mount that is put nowhere",
         ),
     ],
 )  # fmt: skip

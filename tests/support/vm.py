@@ -1,11 +1,13 @@
 """Debian's cloud kernel under QEMU, without KVM: another kernel than this machine's, with the BPF security module.
 
-The kernel package is downloaded with apt and unpacked, never installed. The VM's whole user space is an initramfs: static
+The kernel package is downloaded with apt and unpacked, never installed; SEAWALL_VM_KERNEL names the folder of another one that was
+unpacked so (`dpkg-deb -x`), such as that of an older or newer Debian. The VM's whole user space is an initramfs: static
 busybox, this Python with the modules that the sensor loads, libbpf, and one script that runs as process 1.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,9 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def kernel() -> Path:
-    """Return the folder of the newest cloud kernel of this Debian release, downloaded once."""
+    """Return the folder of the newest cloud kernel of this Debian release, downloaded once, or of the one that was asked for."""
+    if chosen := os.environ.get("SEAWALL_VM_KERNEL"):
+        return Path(chosen)
     depends = _apt("apt-cache", "depends", "linux-image-cloud-amd64")
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     assert found, f"no cloud kernel is known to apt: {depends}"
@@ -77,16 +82,25 @@ def loaded() -> set[Path]:
     return {site / path.relative_to(site).parts[0] for path in paths if path.is_relative_to(site)}
 
 
-def initramfs(work: Path, init: str, *, modules: tuple[str, ...] = ()) -> Path:
-    """Return a compressed archive with everything the sensor needs and `init` as process 1."""
+def initramfs(
+    work: Path, init: str, *, modules: tuple[str, ...] = (), programs: Mapping[str, Path] | None = None
+) -> Path:
+    """Return a compressed archive with everything the sensor needs, `programs` in /bin by name, and `init` as process 1."""
     root = work / "root"
     for each in ("bin", "proc", "sys", "dev", "run", "tmp", "etc", "var/lib", "lib/modules"):
         (root / each).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
+    for name, program in (programs or {}).items():
+        shutil.copy(program, root / "bin" / name)
     (root / "init").write_text(init)
     (root / "init").chmod(0o755)
     for name in modules:
-        shutil.copy(next(kernel().glob(f"lib/modules/*/kernel/{name}")), root / "lib/modules")
+        # Compressed since Debian 13.
+        module = next(kernel().glob(f"**/lib/modules/*/kernel/{name}*"))
+        if module.suffix == ".xz":
+            (root / "lib/modules" / Path(name).name).write_bytes(lzma.decompress(module.read_bytes()))
+        else:
+            shutil.copy(module, root / "lib/modules")
     # Python where it expects itself to be.
     base = Path(sys.base_prefix)
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
