@@ -17,6 +17,7 @@ from seawall.detection.folding import SKETCH_SIZE, event_hash, fold
 from seawall.detection.growing import Growing
 from seawall.detection.sources.recognise import decode
 from seawall.detection.windows import Observation, Windows
+from seawall.detection.workloads import once
 from seawall.domain.alerts import Alert, Evidence, Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -206,3 +207,16 @@ def test_dry_runs_do_nothing():
         ns="shop", body=pod(securityContext={"privileged": True}), uri="/api/v1/namespaces/shop/pods?dryRun=All"
     )
     assert detect(events_of(event)) == []
+
+
+def test_what_analytics_share_is_worked_out_once_per_event():
+    asked = []
+
+    @once
+    def name_of(event):
+        asked.append(event.name)
+        return event.name
+
+    first, second = (decode(json.dumps(audit(name=name)).encode()).events[0] for name in "ab")
+    assert [name_of(first), name_of(second), name_of(first)] == ["a", "b", "a"]
+    assert asked == ["a", "b"]

@@ -57,7 +57,10 @@ def mentions_any(body: bytes, words: tuple[bytes, ...]) -> bool:
     """True when one of `words` stands in `body`, or could: the API server logs a patch as its sender wrote it, and
     `privile\\u0067ed` is the same name.
     """
-    return any(word in body for word in words) or b"\\u" in body
+    for word in words:  # not any(): it costs twice as much, and this is asked for most rules of every body
+        if word in body:
+            return True
+    return b"\\u" in body
 
 
 def _names(pattern: str, resource: str, full: str) -> bool:

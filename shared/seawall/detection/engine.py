@@ -19,7 +19,7 @@ import msgspec
 from seawall.detection.applets import AppletRun, applets_of
 from seawall.detection.context import Context, context, use
 from seawall.detection.declaration import Detection
-from seawall.detection.describe import describe
+from seawall.detection.describe import Description, describe
 from seawall.detection.dispatch import CALLERS, ORIGIN_BITS, body_of, caller_kind, could_match, mentions_any
 from seawall.detection.folding import MAX_EVIDENCE
 from seawall.detection.growing import EPOCH, TABLE_LIMIT, Growing, Verdict, fingerprint_of, make_alert, substance_of
@@ -38,7 +38,7 @@ Rules = tuple[Detection, ...]
 
 _WITHOUT_BODIES = {
     "request_raw": msgspec.Raw(b""), "response_raw": msgspec.Raw(b""), "request_cache": None, "response_cache": None,
-    "pods_cache": None,
+    "views_cache": None,
 }  # fmt: skip
 
 
@@ -82,6 +82,7 @@ class Engine:
         self._callers: dict[str, int] = {}
         self._tools: dict[str, int] = {}
         self._origins: dict[str, int] = {}
+        self._described: tuple[Any, Description] = None, describe(None)
         self._agents = [rule.agents for rule in self._audit if rule.agents is not None]
 
     def run(self, events: Iterable[Any], *, max_evidence: int | None = None) -> list[Alert]:
@@ -386,7 +387,9 @@ class Engine:
 
     def _alert(self, rule: Detection, event: Any, match: Match) -> Alert:
         self.stats.matches += 1
-        return make_alert(rule, describe(event), match, default_time=self._default_time)
+        if self._described[0] is not event:
+            self._described = event, describe(event)
+        return make_alert(rule, self._described[1], match, default_time=self._default_time)
 
 
 def _sameness(event: ProcessExec) -> int:

@@ -4,10 +4,10 @@ containers. Bodies come from outside: every field may have any type, and a field
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 from seawall.domain.audit_events import AuditEvent
 
@@ -71,6 +71,26 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
+View = TypeVar("View")
+
+
+def once(make: Callable[[AuditEvent], View]) -> Callable[[AuditEvent], View]:
+    """Work out what `make` takes from an event only once, however many analytics ask. Nobody may change what it returns."""
+
+    @wraps(make)
+    def view(event: AuditEvent) -> View:
+        views: dict[Any, View] | None = event.views_cache
+        if views is None:
+            views = event.views_cache = {}
+        elif make in views:
+            return views[make]
+        found = views[make] = make(event)
+        return found
+
+    return view
+
+
+@once
 def written(event: AuditEvent) -> dict[str, Any]:
     """Return the object that the request wrote: its body (a JSON patch as the partial object it makes), else the answer.
 
@@ -256,15 +276,9 @@ class PodView:
         return [container.image for container in self.containers if container.image]
 
 
+@once
 def pod_of(event: AuditEvent) -> PodView | None:
     """Return the pod that a request writes, or None when its body was not logged or holds no pod."""
-    if event.pods_cache is None:
-        event.pods_cache = (_pod_of(event),)
-    found: PodView | None = event.pods_cache[0]
-    return found
-
-
-def _pod_of(event: AuditEvent) -> PodView | None:
     ref = event.object_ref
     if ref is None or ref.resource not in SPEC_PATHS or ref.subresource not in ("", None, "ephemeralcontainers"):
         return None

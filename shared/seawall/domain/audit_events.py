@@ -108,7 +108,7 @@ class AuditEvent(
         "event_id": "seawall:event_id",
         "request_cache": "seawall:request",
         "response_cache": "seawall:response",
-        "pods_cache": "seawall:pods",
+        "views_cache": "seawall:views",
         "id_cache": "seawall:id",
         "source": "seawall:source",
     },
@@ -150,7 +150,7 @@ class AuditEvent(
     source: str = "audit"
     request_cache: Any = None
     response_cache: Any = None
-    pods_cache: Any = None
+    views_cache: Any = None
     id_cache: str = ""
 
     @property

@@ -151,9 +151,13 @@ def test_wrong_types_keep_the_event():
 
 
 def test_fields_of_ours_are_not_taken_from_the_line():
-    line = dump(audit(name="a") | {"seawall:file": "/etc/passwd", "seawall:index": 7, "seawall:request": [1]})
+    line = dump(
+        audit(name="a")
+        | {"seawall:file": "/etc/passwd", "seawall:index": 7, "seawall:request": [1], "seawall:views": {"a": 1}}
+    )
     event = decode(line, file="f").events[0]
     assert (event.file, event.index, event.request_body) == ("f", 0, None)
+    assert decode(dump(audit(name="a") | {"seawall:views": {"a": 1}})).events[0].views_cache is None
 
 
 def test_invalid_utf8_is_replaced():

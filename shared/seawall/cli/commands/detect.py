@@ -148,16 +148,32 @@ def as_record(alert: Alert) -> dict[str, object]:
     }
 
 
+_NARROW = 60
+"""Columns of a terminal under which what happened would be squeezed between the other columns."""
+
+
 def _print_table(alerts: list[Alert]) -> None:
     from rich.text import Text
 
     from seawall.cli.console import Console
     from seawall.cli.table import SEVERITY_STYLES, listing
 
+    console = Console()
+    in_order = sorted(alerts, key=lambda item: (-item.severity, item.first_seen, item.id))
+    if console.width < _NARROW:
+        table = listing("Severity", "What happened", whole=("Severity",), widest="What happened")
+        for alert in in_order:
+            times = f"{alert.count} times since" if alert.count > 1 else "at"
+            where = f" in {alert.cluster}" if alert.cluster else ""
+            when = f"{alert.analytic}, {times} {alert.first_seen:%Y-%m-%d %H:%M}{where}"
+            severity = Text(alert.severity.label, style=SEVERITY_STYLES[alert.severity])
+            table.add_row(severity, Text(f"{alert.title}\n{alert.message}\n{when}"))
+        console.print(table)
+        return
     clusters = any(alert.cluster for alert in alerts)
     headings = ("Severity", "Analytic", "What happened", "Count", "First seen", *(("Cluster",) if clusters else ()))
     table = listing(*headings, right=("Count",), whole=("Severity", "Analytic"), widest="What happened")
-    for alert in sorted(alerts, key=lambda item: (-item.severity, item.first_seen, item.id)):
+    for alert in in_order:
         table.add_row(
             Text(alert.severity.label, style=SEVERITY_STYLES[alert.severity]),
             f"{alert.analytic}",
@@ -166,7 +182,7 @@ def _print_table(alerts: list[Alert]) -> None:
             alert.first_seen.strftime("%Y-%m-%d %H:%M:%S"),
             *((Text(alert.cluster),) if clusters else ()),
         )
-    Console().print(table)
+    console.print(table)
 
 
 def _print_summary(found: LogFindings, shown: list[Alert]) -> None:

@@ -97,8 +97,8 @@ def keep_event(
     if not event.audit_id:
         event.event_id = fingerprint(bytes(data))
     # These are ours: a log line that carries fields of the same names does not set them.
-    if event.request_cache is not None or event.response_cache is not None or event.pods_cache is not None:
-        event.request_cache = event.response_cache = event.pods_cache = None
+    if event.request_cache is not None or event.response_cache is not None or event.views_cache is not None:
+        event.request_cache = event.response_cache = event.views_cache = None
     if event.id_cache:
         event.id_cache = ""
     event.platform = platform or batch.platform

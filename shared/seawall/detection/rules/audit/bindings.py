@@ -9,7 +9,7 @@ from seawall.detection.context import context
 from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import done, grade, is_own_namespace, may, place, who
-from seawall.detection.workloads import at, items, mapping, text, written
+from seawall.detection.workloads import at, items, mapping, once, text, written
 from seawall.domain.alerts import Entity, Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.identities import actor_entity
@@ -44,6 +44,7 @@ class Binding:
     subjects: tuple[tuple[str, str, str], ...]
 
 
+@once
 def binding_of(event: AuditEvent) -> Binding:
     """Return the binding that a request wrote, as far as its body says."""
     body = written(event)

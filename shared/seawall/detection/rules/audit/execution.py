@@ -39,7 +39,7 @@ from seawall.detection.declaration import detection
 from seawall.detection.describe import short
 from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import grade, may, place, who
-from seawall.detection.workloads import at, mapping, pod_of, text, texts
+from seawall.detection.workloads import at, mapping, once, pod_of, text, texts
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -54,6 +54,7 @@ _INVESTIGATE = (
 )
 
 
+@once
 def command_of(event: AuditEvent) -> list[str]:
     """Return the command of an exec: the repeated `command` of the request URI, else of the body; [] when not logged."""
     uri = event.uri
@@ -70,6 +71,7 @@ def command_of(event: AuditEvent) -> list[str]:
     return found or texts(body.get("command")) or texts(at(body, "spec", "command"))
 
 
+@once
 def command_line(event: AuditEvent) -> str:
     """Return the command as one line, cut to 4,096 characters."""
     return " ".join(command_of(event))[:MAX_COMMAND]

@@ -7,7 +7,7 @@ import re
 from seawall.detection.context import context
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.judgement import grade, may, place, who
-from seawall.detection.workloads import POD_CHANGES, WRITES, items, mapping, pod_of, text, texts, written
+from seawall.detection.workloads import POD_CHANGES, WRITES, items, mapping, once, pod_of, text, texts, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -108,11 +108,17 @@ _SERVICE = {
 }  # fmt: skip
 
 
+@once
+def service_of(event: AuditEvent) -> ServiceView:
+    """Return the Service that a request writes."""
+    return ServiceView(event)
+
+
 @detection(id="AU-0901", title="Kubernetes Dashboard opened to the internet", severity=Severity.HIGH, catalogue=("K8S_ExposedDashboard",),
            action="opened the Kubernetes Dashboard to the internet", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def exposed_dashboard(event: AuditEvent) -> Match | None:
     """A public load balancer in front of the Kubernetes Dashboard: cluster control for whoever finds it."""
-    service = ServiceView(event)
+    service = service_of(event)
     return (
         _exposed(event, Severity.HIGH, "the Kubernetes Dashboard")
         if service.is_public and DASHBOARD.search(service.words)
@@ -124,7 +130,7 @@ def exposed_dashboard(event: AuditEvent) -> Match | None:
            action="opened Kubeflow to the internet", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def exposed_kubeflow(event: AuditEvent) -> Match | None:
     """The Istio gateway or a dashboard of Kubeflow became public: notebooks and pipelines run any container."""
-    service = ServiceView(event)
+    service = service_of(event)
     gateway = event.name == "istio-ingressgateway" and (event.namespace in ("kubeflow", "istio-system"))
     if not service.is_public or not (
         KUBEFLOW.search(service.words) or (gateway and event.namespace == "kubeflow") or (event.namespace == "kubeflow")
@@ -137,7 +143,7 @@ def exposed_kubeflow(event: AuditEvent) -> Match | None:
            action="opened Redis to the internet", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def exposed_redis(event: AuditEvent) -> Match | None:
     """A public load balancer in front of Redis, which by default asks for no password and can write files."""
-    service = ServiceView(event)
+    service = service_of(event)
     return (
         _exposed(event, Severity.MEDIUM, "Redis")
         if service.is_public and (REDIS.search(service.words) or 6379 in service.ports)
@@ -149,7 +155,7 @@ def exposed_redis(event: AuditEvent) -> Match | None:
            action="opened PostgreSQL to the internet", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def exposed_postgres(event: AuditEvent) -> Match | None:
     """A load balancer to PostgreSQL without source ranges, or with one of /8 or wider."""
-    service = ServiceView(event)
+    service = service_of(event)
     return (
         _exposed(event, Severity.MEDIUM, "PostgreSQL")
         if service.is_public and (POSTGRES.search(service.words) or 5432 in service.ports)
@@ -161,7 +167,7 @@ def exposed_postgres(event: AuditEvent) -> Match | None:
            action="opened a sensitive application to the internet", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def exposed_application(event: AuditEvent) -> Match | None:
     """A public load balancer in front of an application that runs code, controls clusters or serves bulk data."""
-    service = ServiceView(event)
+    service = service_of(event)
     if (
         not service.is_public
         or DASHBOARD.search(service.words)
@@ -179,7 +185,7 @@ def exposed_application(event: AuditEvent) -> Match | None:
 @detection(id="AU-0906", title="Service opened by a public load balancer", action="opened a service to the internet", severity=Severity.INFORMATIONAL, catalogue=("K8S_ExposedService",), confidence="low", **_SERVICE)  # type: ignore[arg-type]  # fmt: skip
 def public_load_balancer(event: AuditEvent) -> Match | None:
     """A record that something became reachable, for incidents."""
-    service = ServiceView(event)
+    service = service_of(event)
     if not service.is_public or event.verb == "update" or may(event, "control-loops"):
         return None
     return Match(f"{who(event)} made public load balancer {place(event)}")
@@ -189,7 +195,7 @@ def public_load_balancer(event: AuditEvent) -> Match | None:
            "Elastic: Exposed Service Created With Type NodePort"), **(_SERVICE | {"resources": ("services",)}))  # type: ignore[arg-type]  # fmt: skip
 def node_port(event: AuditEvent) -> Match | None:
     """A port of every node leads to the service, past the load balancer and often past the cloud's filters."""
-    service = ServiceView(event)
+    service = service_of(event)
     if service.kind != "NodePort" or may(event, "control-loops") or may(event, "system-workloads"):
         return None
     sensitive = (

@@ -8,7 +8,7 @@ from seawall.detection.declaration import detection
 from seawall.detection.dispatch import caller_kind
 from seawall.detection.judgement import grade, lowered, may, place, who
 from seawall.detection.rules.audit.bindings import ADMIN_ROLES
-from seawall.detection.workloads import WRITES, at, items, mapping, text, texts, written
+from seawall.detection.workloads import WRITES, at, items, mapping, once, text, texts, written
 from seawall.domain.alerts import Match
 from seawall.domain.audit_events import AuditEvent
 from seawall.domain.severity import Severity
@@ -42,6 +42,7 @@ class Rule:
         return bool({"*", resource, f"{base}/*" if sub else resource, f"*/{sub}" if sub else resource} & self.resources)
 
 
+@once
 def rules_of(event: AuditEvent) -> list[Rule]:
     """Return the rules that a request wrote into a role."""
     return [
