@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.domain.posture import Status
 from seawall.posture.objects import Obj
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Container, Workload
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Check:
     parameters: dict[str, Any] = field(default_factory=dict)
     table: Any = None
     """The row of a field-decided control, which enforcement and repair are generated from."""
+    reads: frozenset[Part] = frozenset()
+    """The parts of a workload that alone decide, settings and what holds for the whole cluster aside; none = any of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ def check(
     id: str,  # noqa: A002 - the word of every declaration
     *,
     on: type[Workload] | type[Cluster] | str | tuple[type[Workload] | str, ...],
+    reads: Iterable[Part] = (),
     **parameters: Any,
 ) -> Callable[[R], Check]:
     """Declare a check above the generator that decides it; its docstring's first line says what is looked at."""
@@ -77,7 +81,7 @@ def check(
     def declare(run: R) -> Check:
         kinds = on if isinstance(on, tuple) else (on,)
         about = (run.__doc__ or "").strip().split("\n", 1)[0]
-        return Check(id, kinds, run, about, parameters)
+        return Check(id, kinds, run, about, parameters, reads=frozenset(reads))
 
     return declare
 

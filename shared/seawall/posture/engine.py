@@ -21,6 +21,7 @@ from seawall.posture.check import Check, Cluster, Extension, Finding
 from seawall.posture.components import components, node_files
 from seawall.posture.fields import FieldControl
 from seawall.posture.objects import Note, Obj
+from seawall.posture.parts import Part, fingerprint
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -67,7 +68,9 @@ class Report:
     world: World
     controls: tuple[Control, ...]
     found: list[tuple[int, int, Finding]] = field(default_factory=list)
-    """(number of the control, number of the object or -1 for the cluster, what was found)."""
+    """(number of the control, number of the object or -1 for the cluster, what was found), in no order.
+
+    Equal workloads share what was found."""
     passed: dict[int, array[int]] = field(default_factory=dict)
     partial: list[Note] = field(default_factory=list)
     excepted: dict[str, str] = field(default_factory=dict)
@@ -108,13 +111,13 @@ class Report:
     def assessments(self, *, passes: bool = True) -> Iterator[Assessment]:
         """Yield every result, the most urgent failures first, then (unless told otherwise) the passes."""
         for number, target, finding in sorted(
-            self.found, key=lambda item: (ORDER.index(item[2].status), -self._urgency(item), item[0])
+            self.found, key=lambda item: (ORDER.index(item[2].status), -self._urgency(item), item[0], item[1])
         ):
             yield self.assessment(number, target, finding)
         if passes:
             for number, targets in sorted(self.passed.items()):
                 control = self.controls[number]
-                for target in targets:
+                for target in sorted(targets):
                     ref = self.ref(target)
                     yield Assessment(
                         content_id("posture", control.id, ref.cluster, ref.kind, ref.namespace, ref.name, "", ""),
@@ -254,7 +257,7 @@ def _judge_all(
 ) -> None:
     world = report.world
     extra = len(world.objects)
-    batch: list[tuple[Workload, int]] = []
+    judged: list[tuple[Workload, int]] = []
     for workload in world.workloads if for_workloads else ():
         if workload.obj.index < 0:
             workload.obj.index = extra
@@ -264,17 +267,11 @@ def _judge_all(
         if workload.broken:
             _judge_broken(workload, for_workloads, world, report)
             continue
-        batch.append((workload, workload.obj.index))
-        if len(batch) == _BATCH:
-            _judge_batch(batch, for_workloads, world, report, passed)
-            batch = []
-    _judge_batch(batch, for_workloads, world, report, passed)
+        judged.append((workload, workload.obj.index))
+    _judge_workloads(judged, for_workloads, world, report, passed)
     for kind, items in for_kinds.items():
         chosen = [item for item in subjects(world, kind) if only is None or only(getattr(item, "obj", item))]
-        for start in range(0, len(chosen), _BATCH):
-            _judge_batch(
-                [(subject, subject.index) for subject in chosen[start : start + _BATCH]], items, world, report, passed
-            )
+        _judge_each([(subject, subject.index) for subject in chosen], items, world, report, passed)
         if only is None and kind.startswith(("component:", "file:")) and not subjects(world, kind):
             for number, _ in items:
                 _record([_absent_evidence(kind, world)], number, -1, report, passed)
@@ -329,6 +326,61 @@ def _judge_broken(workload: Workload, items: list[tuple[int, Check]], world: Wor
             (number, workload.obj.index, item)
             for item in failed or [Finding(Status.UNKNOWN, workload.path, reason=workload.broken)]
         ]
+
+
+def _judge_workloads(
+    workloads: list[tuple[Workload, int]],
+    items: list[tuple[int, Check]],
+    world: World,
+    report: Report,
+    passed: dict[int, array[int]],
+) -> None:
+    """Judge every workload, and those that are equal in all that a control reads only once."""
+    by_parts: dict[frozenset[Part], list[tuple[int, Check]]] = defaultdict(list)
+    for item in items:
+        by_parts[item[1].reads].append(item)
+    prints = {part: [fingerprint(workload, part, world) for workload, _ in workloads] for part in Part if any(part in parts for parts in by_parts)}  # fmt: skip
+    for parts, these in by_parts.items():
+        if not parts:
+            _judge_each(workloads, these, world, report, passed)
+            continue
+        equal: dict[Any, list[tuple[Workload, int]]] = defaultdict(list)
+        for row, key in zip(workloads, zip(*(prints[part] for part in parts), strict=True), strict=True):
+            equal[row[1] if None in key else key].append(row)
+        for rows in equal.values():
+            _judge_equal(rows, these, world, report, passed)
+
+
+def _judge_equal(
+    rows: list[tuple[Workload, int]],
+    items: list[tuple[int, Check]],
+    world: World,
+    report: Report,
+    passed: dict[int, array[int]],
+) -> None:
+    targets = array("l", [target for _, target in rows])
+    first, found = rows[0][0], report.found
+    for number, check in items:
+        try:
+            outcome = list(check.run(first, world))
+        except Exception:  # noqa: BLE001 - judged one by one, so that each is named with its reason
+            _judge_each(rows, [(number, check)], world, report, passed)
+            continue
+        if outcome:
+            found += [(number, target, item) for target in targets for item in outcome]
+        else:
+            passed[number].extend(targets)
+
+
+def _judge_each(
+    subjects: list[tuple[Any, int]],
+    items: list[tuple[int, Check]],
+    world: World,
+    report: Report,
+    passed: dict[int, array[int]],
+) -> None:
+    for start in range(0, len(subjects), _BATCH):
+        _judge_batch(subjects[start : start + _BATCH], items, world, report, passed)
 
 
 def _judge_batch(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from seawall.domain.posture import Status
 from seawall.posture.check import Check, Cluster, Finding, Run
 from seawall.posture.objects import Obj, mapping, number
+from seawall.posture.parts import Part, part_of
 from seawall.posture.workloads import Container, Workload, capability
 
 
@@ -92,6 +93,8 @@ class FieldControl:
     """Returns why the control has no meaning for this subject, or nothing."""
     refine: Callable[[Any, Any, list[Finding]], Iterable[Finding]] | None = None
     """Takes subject, world and what the rules found; returns what counts. For defaults that other objects give, and annotations."""
+    refine_reads: tuple[Part, ...] = ()
+    """Parts of a workload that `refine` reads beside what the rules read; none = any of it."""
     adds: bool = False
     """Whether `refine` may find something where the rules found nothing; else it is asked only about what they found."""
     enforce: bool = True
@@ -104,8 +107,21 @@ class FieldControl:
     def check(self) -> Check:
         """Return the check that reads these rows."""
         return Check(
-            self.id, self.kinds or (Workload,), _runner(self), self.about or describe(self.rules[0]), table=self
+            self.id,
+            self.kinds or (Workload,),
+            _runner(self),
+            self.about or describe(self.rules[0]),
+            table=self,
+            reads=self._reads(),
         )
+
+    def _reads(self) -> frozenset[Part]:
+        if self.kinds or (self.refine is not None and not self.refine_reads):
+            return frozenset()
+        parts = {part_of(rule.field, pod=rule.on is On.POD) for rule in self.rules}
+        parts |= {part_of(rule.inherit, pod=True) for rule in self.rules if rule.inherit}
+        known = frozenset(part for part in parts if part is not None)
+        return known | set(self.refine_reads) if len(known) == len(parts) else frozenset()
 
 
 MISSING: Final = object()

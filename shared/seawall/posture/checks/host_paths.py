@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from seawall.posture.check import Finding, check, fail
 from seawall.posture.objects import mapping, sequence, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -74,7 +75,7 @@ def mounts(workload: Workload, volume: str) -> Iterator[tuple[str, str, dict[str
                 yield f"{container.path}.volumeMounts[{index}]", container.name, mount
 
 
-@check("WL-016", on=Workload)
+@check("WL-016", on=Workload, reads=(Part.STORAGE,))
 def writable_host_path(workload: Workload, _: World) -> Iterator[Finding]:
     """Mounts of hostPath volumes are read-only."""
     for _index, volume, path in host_paths(workload):
@@ -85,7 +86,7 @@ def writable_host_path(workload: Workload, _: World) -> Iterator[Finding]:
                 )
 
 
-@check("WL-017", on=Workload)
+@check("WL-017", on=Workload, reads=(Part.STORAGE,))
 def sensitive_host_path(workload: Workload, _: World) -> Iterator[Finding]:
     """hostPath volumes against a list of folders that give the node away."""
     for index, volume, path in host_paths(workload):
@@ -95,7 +96,7 @@ def sensitive_host_path(workload: Workload, _: World) -> Iterator[Finding]:
             )
 
 
-@check("WL-018", on=Workload)
+@check("WL-018", on=Workload, reads=(Part.STORAGE,))
 def runtime_socket(workload: Workload, _: World) -> Iterator[Finding]:
     """hostPath volumes that are, or contain, the socket of a container runtime."""
     for index, volume, path in host_paths(workload):
@@ -104,7 +105,7 @@ def runtime_socket(workload: Workload, _: World) -> Iterator[Finding]:
             yield fail(workload.at(f"volumes[{index}].hostPath.path"), path, "no runtime socket", part=volume)
 
 
-@check("WL-063", on=Workload)
+@check("WL-063", on=Workload, reads=(Part.STORAGE,))
 def cloud_credentials(workload: Workload, _: World) -> Iterator[Finding]:
     """hostPath volumes and sub-paths that reach the node's cloud credentials."""
     for index, volume, path in host_paths(workload):

@@ -9,6 +9,7 @@ from typing import Any, Final
 from seawall.domain.posture import Status
 from seawall.posture.check import Cluster, Finding, check, fail, in_container, manual, not_applicable, unknown
 from seawall.posture.objects import Obj, mapping, mappings, number, text, texts
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
@@ -165,7 +166,7 @@ def system_namespace(workload: Workload, _: World) -> Iterator[Finding]:
     yield fail("metadata.namespace", workload.namespace, "a namespace of its own")
 
 
-@check("WL-057", on=Workload)
+@check("WL-057", on=Workload, reads=(Part.PROGRAM,))
 def low_ports(workload: Workload, _: World) -> Iterator[Finding]:
     """`containerPort` below 1024."""
     for container in workload.containers:
@@ -175,7 +176,7 @@ def low_ports(workload: Workload, _: World) -> Iterator[Finding]:
                 yield in_container(container, f"ports[{index}].containerPort", port, "1024 or above")
 
 
-@check("WL-058", on=(Workload, "Service"))
+@check("WL-058", on=(Workload, "Service"), reads=(Part.PROGRAM,))
 def ssh_port(subject: Workload | Obj, _: World) -> Iterator[Finding]:
     """Container and service ports 22 and 2222."""
     if isinstance(subject, Obj):
@@ -191,7 +192,7 @@ def ssh_port(subject: Workload | Obj, _: World) -> Iterator[Finding]:
                 yield in_container(container, f"ports[{index}].containerPort", item.get("containerPort"), "no SSH")
 
 
-@check("WL-059", on=Workload)
+@check("WL-059", on=Workload, reads=(Part.PROGRAM,))
 def sudo(workload: Workload, _: World) -> Iterator[Finding]:
     """`command` and `args` that call sudo."""
     for container in workload.containers:

@@ -16,6 +16,7 @@ from seawall.posture.checks.pod_security import (
 )
 from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
 from seawall.posture.objects import mapping, number, sequence, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Container, Workload
 from seawall.posture.world import World
 
@@ -89,6 +90,7 @@ TABLE: Final = (
             ),
         ),
         refine=_accept_seccomp_annotations,
+        refine_reads=(Part.CONTEXT,),
     ),
     FieldControl("WL-055", (Rule("shareProcessNamespace", Op.IS_NOT, True, on=On.POD),)),
     FieldControl(
@@ -116,7 +118,7 @@ def in_user_namespace(workload: Workload, world: World) -> bool:
     return workload.spec.get("hostUsers") is False and (world.minor is None or world.minor >= 35)
 
 
-@check("WL-003", on=Workload)
+@check("WL-003", on=Workload, reads=(Part.CONTEXT,))
 def run_as_non_root(workload: Workload, world: World) -> Iterator[Finding]:
     """Effective `runAsNonRoot` and `runAsUser`, container over pod."""
     if in_user_namespace(workload, world):
@@ -141,7 +143,7 @@ def run_as_non_root(workload: Workload, world: World) -> Iterator[Finding]:
             )
 
 
-@check("WL-005", on=Workload, least=10000)
+@check("WL-005", on=Workload, reads=(Part.CONTEXT,), least=10000)
 def high_ids(workload: Workload, world: World) -> Iterator[Finding]:
     """Effective `runAsUser` and `runAsGroup` are high enough not to be an account of the host."""
     if workload.windows or workload.spec.get("hostUsers") is False:
@@ -164,7 +166,7 @@ def high_ids(workload: Workload, world: World) -> Iterator[Finding]:
                 )
 
 
-@check("WL-006", on=Workload)
+@check("WL-006", on=Workload, reads=(Part.CONTEXT,))
 def root_group(workload: Workload, _: World) -> Iterator[Finding]:
     """`runAsGroup`, `fsGroup` and `supplementalGroups` are not 0."""
     if number(workload.sc.get("fsGroup")) == 0:
@@ -186,7 +188,7 @@ def root_group(workload: Workload, _: World) -> Iterator[Finding]:
             yield Finding(Status.FAIL, where(container, workload, "runAsGroup"), 0, "above 0", "", container.name)
 
 
-@check("WL-024", on=Workload)
+@check("WL-024", on=Workload, reads=(Part.CONTEXT,))
 def any_hardening(workload: Workload, _: World) -> Iterator[Finding]:
     """One of seccomp, AppArmor, SELinux options or dropped capabilities for each container."""
     if workload.windows:
@@ -223,7 +225,7 @@ def any_hardening(workload: Workload, _: World) -> Iterator[Finding]:
         )
 
 
-@check("WL-028", on=Workload)
+@check("WL-028", on=Workload, reads=(Part.CONTEXT,))
 def windows_user(workload: Workload, _: World) -> Iterator[Finding]:
     """Effective `windowsOptions.runAsUserName` of Windows containers."""
     if not workload.on_windows_nodes:
@@ -243,7 +245,7 @@ def windows_user(workload: Workload, _: World) -> Iterator[Finding]:
             yield in_container(container, "securityContext.windowsOptions.runAsUserName", name or None, "ContainerUser")
 
 
-@check("WL-062", on=Workload)
+@check("WL-062", on=Workload, reads=(Part.CONTEXT,))
 def user_namespace(workload: Workload, world: World) -> Iterator[Finding]:
     """`hostUsers` is false, on clusters that have user namespaces (1.33 and later)."""
     if workload.on_windows_nodes:
@@ -273,7 +275,7 @@ def debug_containers(workload: Workload, _: World) -> Iterator[Finding]:
             yield fail(f"spec.ephemeralContainers[{index}]", name, "none", f"in pod {pod.name}", name)
 
 
-@check("AD-11", on=Workload)
+@check("AD-11", on=Workload, reads=(Part.CONTEXT,))
 def security_context_set(workload: Workload, _: World) -> Iterator[Finding]:
     """Pod and every container have a securityContext."""
     bare = [container for container in workload.containers if not container.sc and not container.is_ephemeral]

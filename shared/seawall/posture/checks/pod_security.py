@@ -9,6 +9,7 @@ from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail
 from seawall.posture.fields import FieldControl, On, Op, Rule, capability_name
 from seawall.posture.objects import mapping, number, quote, sequence, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -163,6 +164,7 @@ TABLE: Final = (
             Rule("securityContext.seccompProfile.type", Op.IN, _PROFILES),
         ),
         refine=_seccomp_annotations,
+        refine_reads=(Part.CONTEXT,),
         adds=True,
     ),
     FieldControl(
@@ -172,6 +174,7 @@ TABLE: Final = (
             Rule("securityContext.appArmorProfile.type", Op.IN, _PROFILES),
         ),
         refine=_apparmor_annotations,
+        refine_reads=(Part.CONTEXT,),
         adds=True,
         more_cel=(_APPARMOR_CEL,),
     ),
@@ -184,12 +187,14 @@ TABLE: Final = (
         ),
         "type is a container type, user and role are not set",
         refine=_engine_type,
+        refine_reads=(Part.CONTEXT,),
         adds=True,
     ),
     FieldControl(
         "WL-026",
         (Rule("securityContext.procMount", Op.IN, frozenset({"Default"})),),
         refine=_unless_user_namespace,
+        refine_reads=(Part.CONTEXT,),
         cel="(has(variables.spec.hostUsers) && !variables.spec.hostUsers) || variables.containers.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount == 'Default')",
     ),
     FieldControl(
@@ -207,7 +212,7 @@ TABLE: Final = (
 )
 
 
-@check("WL-025", on=Workload, allowed=())
+@check("WL-025", on=Workload, reads=(Part.CONTEXT,), allowed=())
 def sysctls(workload: Workload, world: World) -> Iterator[Finding]:
     """Names in `securityContext.sysctls` against the safe list of the cluster's version."""
     minor = world.minor
@@ -222,7 +227,7 @@ def sysctls(workload: Workload, world: World) -> Iterator[Finding]:
             yield fail(workload.at(f"securityContext.sysctls[{index}].name"), name, "a safe sysctl", reason, name)
 
 
-@check("WL-029", on=Workload)
+@check("WL-029", on=Workload, reads=(Part.STORAGE,))
 def volume_types(workload: Workload, _: World) -> Iterator[Finding]:
     """The source of each volume."""
     for index, volume in workload.volumes:
@@ -236,7 +241,7 @@ def volume_types(workload: Workload, _: World) -> Iterator[Finding]:
                 )
 
 
-@check("WL-004", on=Workload)
+@check("WL-004", on=Workload, reads=(Part.CONTEXT,))
 def explicit_root(workload: Workload, world: World) -> Iterator[Finding]:
     """`runAsUser` of pod and containers is not 0."""
     if not _unless_user_namespace(workload, world, [Finding(Status.FAIL)]):

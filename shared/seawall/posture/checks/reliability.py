@@ -10,6 +10,7 @@ from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail, not_applicable
 from seawall.posture.fields import FieldControl, Op, Rule
 from seawall.posture.objects import Obj, mapping, mappings, number, selects, subset_of, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -47,7 +48,7 @@ def cron_jobs(obj: Obj, _: World) -> Iterator[Finding]:
     yield fail("spec.schedule", obj.spec.get("schedule"), "reviewed")
 
 
-@check("WL-070", on=Workload)
+@check("WL-070", on=Workload, reads=(Part.PROGRAM,))
 def duplicate_variables(workload: Workload, _: World) -> Iterator[Finding]:
     """Names in `env` occur once."""
     for container in workload.containers:

@@ -8,6 +8,7 @@ from seawall.domain.posture import Status
 from seawall.posture.check import Finding, check, fail, in_container, not_applicable
 from seawall.posture.fields import FieldControl, On, Op, Rule
 from seawall.posture.objects import dig, mapping, mappings, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import SYSTEM_NAMESPACES, World
 
@@ -70,6 +71,7 @@ TABLE = (
                 ),
             ),
             refine=_unless_limit_range(kind, resource),
+            refine_reads=(Part.UPKEEP,),
             cel=_set_in(resource, (kind, "limits") if (kind, resource) in _BY_LIMIT else (kind,)),
         )
         for name, kind, resource in (
@@ -83,6 +85,7 @@ TABLE = (
         "WL-040",
         (Rule("livenessProbe", Op.SET, absent=Status.FAIL, on=On.RUNNING),),
         refine=_unless_job,
+        refine_reads=(Part.UPKEEP,),
         adds=True,
         cel="object.kind in ['Job', 'CronJob'] || (has(variables.spec.restartPolicy) && variables.spec.restartPolicy != 'Always') || variables.running.all(c, has(c.livenessProbe))",
     ),
@@ -96,7 +99,14 @@ TABLE = (
 )
 
 
-@check("WL-039", on=Workload)
+@check(
+    "WL-039",
+    on=Workload,
+    reads=(
+        Part.UPKEEP,
+        Part.STORAGE,
+    ),
+)
 def ephemeral_storage(workload: Workload, world: World) -> Iterator[Finding]:
     """`limits.ephemeral-storage` of each container and `sizeLimit` of each emptyDir."""
     if ("limits", "ephemeral-storage") not in world.limit_ranges.get(workload.namespace, {}):

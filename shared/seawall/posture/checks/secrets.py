@@ -8,6 +8,7 @@ from typing import Final
 
 from seawall.posture.check import Finding, check, fail, in_container, manual, not_applicable
 from seawall.posture.objects import Obj, mapping, mappings, quote, sequence, text
+from seawall.posture.parts import Part
 from seawall.posture.workloads import Workload
 from seawall.posture.world import World
 
@@ -62,7 +63,7 @@ def _line_reveals(value: str) -> bool:
     return False
 
 
-@check("WL-050", on=Workload)
+@check("WL-050", on=Workload, reads=(Part.PROGRAM,))
 def secret_in_environment(workload: Workload, _: World) -> Iterator[Finding]:
     """`env[*].valueFrom.secretKeyRef` and `envFrom[*].secretRef`."""
     for container in workload.containers:
@@ -78,7 +79,7 @@ def secret_in_environment(workload: Workload, _: World) -> Iterator[Finding]:
                 )
 
 
-@check("WL-051", on=(Workload, "ConfigMap"))
+@check("WL-051", on=(Workload, "ConfigMap"), reads=(Part.PROGRAM,))
 def clear_text_credential(subject: Workload | Obj, _: World) -> Iterator[Finding]:
     """Literal values of variables, arguments and ConfigMap keys that are credentials by name or form; the value is not shown."""
     if isinstance(subject, Obj):
@@ -109,7 +110,14 @@ def clear_text_credential(subject: Workload | Obj, _: World) -> Iterator[Finding
                     )
 
 
-@check("WL-079", on=Workload)
+@check(
+    "WL-079",
+    on=Workload,
+    reads=(
+        Part.STORAGE,
+        Part.PROGRAM,
+    ),
+)
 def what_is_read(workload: Workload, _: World) -> Iterator[Finding]:
     """Volumes and variables that name Secrets, ConfigMaps and claims. A fact for attack paths."""
     mounted = {
