@@ -18,6 +18,8 @@ def folder(tmp_path: Path) -> Path:
     made.mkdir()
     (made / "garbage").write_bytes(GARBAGE)
     (made / "empty").touch()
+    (made / "damaged").mkdir()
+    (made / "damaged" / "seawall.sqlite").write_bytes(GARBAGE)
     (made / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n")
     return made
 
@@ -33,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
         pytest.param("posture controls --format nope", {}, "table, json", id="format of controls"),
         pytest.param("serve --port 0 --data-dir garbage", {}, "garbage: File exists", id="data folder is a file"),
         pytest.param("serve --port 0 --tls-cert garbage --tls-key garbage", {}, "no certificate and key", id="TLS"),
+        pytest.param("assets list", {"SEAWALL_DATA_DIR": "damaged"}, "the store is damaged", id="store that is none"),
         pytest.param("assets list", {"SEAWALL_CONFIG": "garbage"}, "garbage is not YAML", id="settings are no text"),
         pytest.param("assets list", {"SEAWALL_LOG_LEVEL": "loud"}, "SEAWALL_LOG_LEVEL", id="log level"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,12 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated or "could not serialize" in str(error.orig) or "deadlock" in str(error.orig):
             raise Unavailable("the store asked to try again", hint=str(error.orig).splitlines()[0]) from error
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:  # the rest says more than we ask
+            raise Unavailable("the store is damaged", hint=f"{error.orig}; put a backup in its place") from error
         raise
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _with_password(password: Callable[[], str]) -> Callable[..., None]:
