@@ -153,7 +153,9 @@ def run(
     kubelet: Annotated[
         str,
         typer.Option(
-            envvar="SEAWALL_KUBELET", help="ask the kubelet instead: https://NODE:10250", rich_help_panel=KUBERNETES
+            envvar="SEAWALL_KUBELET",
+            help="ask the kubelet instead: https://NODE:10250, or the node's address",
+            rich_help_panel=KUBERNETES,
         ),
     ] = "",
     kube_token_file: Annotated[
@@ -190,7 +192,7 @@ def run(
     """Watch this node until SIGTERM. Prints one JSON object a line, or delivers to a server, or both."""
     from seawall_sensor.event_hub import EventHubSettings
     from seawall_sensor.limits import Limits
-    from seawall_sensor.pod_sources import SERVICE_ACCOUNT, ApiPods, KubeletPods, PodSource, in_cluster
+    from seawall_sensor.pod_sources import SERVICE_ACCOUNT, ApiPods, KubeletPods, PodSource, in_cluster, kubelet_url
     from seawall_sensor.pods import PodDirectory
     from seawall_sensor.receiving import Receiving
     from seawall_sensor.running import Plan, watch
@@ -244,7 +246,9 @@ def run(
         token = kube_token_file or (account if account.is_file() else None)
         authority = kube_ca_file or (SERVICE_ACCOUNT / "ca.crt" if (SERVICE_ACCOUNT / "ca.crt").is_file() else None)
         if kubelet:
-            return KubeletPods(kubelet, directory, token_file=token, ca_file=authority, verify=not kubelet_unverified)
+            return KubeletPods(
+                kubelet_url(kubelet), directory, token_file=token, ca_file=authority, verify=not kubelet_unverified
+            )
         if kube_api:
             return ApiPods(kube_api, directory, node=node, token_file=token, ca_file=authority)
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")

@@ -244,6 +244,13 @@ class KubeletPods(PodSource):
         self._stopping.wait(self.interval_s)
 
 
+def kubelet_url(kubelet: str) -> str:
+    """Return where a kubelet listens: a URL as it is, an address (as Kubernetes gives a pod its node's, IPv6 bare) on port 10250."""
+    if "://" in kubelet:
+        return kubelet
+    return f"https://[{kubelet.strip('[]')}]:10250" if ":" in kubelet else f"https://{kubelet}:10250"
+
+
 def in_cluster(directory: PodDirectory, node: str, host: str, port: str) -> ApiPods | None:
     """Return the source that a pod's service account gives; None outside a cluster."""
     token = SERVICE_ACCOUNT / "token"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,12 +31,13 @@ class StatusServer:
     """Answers from a thread of its own. `health` returns what is wrong, empty = nothing."""
 
     def __init__(self, address: str, samples: Callable[[], Samples], health: Callable[[], str]) -> None:
-        """`address` is `host:port`; port 0 takes a free one.
+        """`address` is `host:port`, an IPv6 host with or without brackets; port 0 takes a free one.
 
         Raises:
             ConfigError: not an address, or taken.
         """
         host, _, port = address.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
         if not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f"{address!r} is not host:port", hint="127.0.0.1:9440")
 
@@ -64,12 +66,13 @@ class StatusServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
             def handle_error(self, *_: object) -> None:
                 """A client that went away is not news either."""
 
         try:
-            self._server = Server((host.strip("[]") or "127.0.0.1", int(port)), Handler)
+            self._server = Server((host, int(port)), Handler)
         except OSError as error:
             raise ConfigError(f"can not listen on {address}: {error.strerror}") from error
         self.port = int(self._server.server_address[1])

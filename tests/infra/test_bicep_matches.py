@@ -178,3 +178,15 @@ def test_places_in_the_inventory_that_main_counts_on() -> None:
     order = [key["name"] for key in INVENTORY["keys"]]
     for setting, key in keys.items():
         assert re.search(rf"{setting}: .*inventory\.keys\[{order.index(key)}\]", main)
+
+
+def test_an_app_that_is_closed_to_the_internet_has_a_private_endpoint() -> None:
+    """Its deployment site is closed with it: without an endpoint no package comes to it from anywhere."""
+    main = (BICEP / "main.bicep").read_text()
+    endpoint = re.search(r"module appEndpoint .*?^}\]", main, re.MULTILINE | re.DOTALL)
+    assert endpoint is not None
+    assert "if (privateNetwork && !contains(reachable, item.name))" in endpoint[0]
+    assert "reachable: !privateNetwork || contains(reachable, item.name)" in main
+    assert "resourceId: app[i].outputs.id" in endpoint[0]
+    assert "group: 'sites'" in endpoint[0]
+    assert INVENTORY["privateZones"]["sites"] == "privatelink.azurewebsites.net"

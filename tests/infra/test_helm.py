@@ -68,6 +68,20 @@ def test_tls_reaches_listener_and_probes() -> None:
 
 
 @pytest.mark.real("helm")
+def test_sensors_and_webhooks_may_call_from_the_nodes_addresses() -> None:
+    """Pods of the host's network and the control plane are no pods to a NetworkPolicy."""
+    values = "networkPolicy.ingressBlocks={10.0.0.0/16,fd00::/64},networkPolicy.egressPorts={443,5000}"
+    policy = next(
+        item["spec"]
+        for item in objects(rendered(CHART, f"{IMAGE},{values}"))
+        if item["kind"] == "NetworkPolicy" and not item["metadata"]["name"].endswith("-health")
+    )
+    blocks = [item["ipBlock"]["cidr"] for item in policy["ingress"][0]["from"] if "ipBlock" in item]
+    assert blocks == ["10.0.0.0/16", "fd00::/64"]
+    assert [item["port"] for item in policy["egress"][0]["ports"]] == [53, 53, 443, 5000]
+
+
+@pytest.mark.real("helm")
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -77,6 +91,7 @@ def test_tls_reaches_listener_and_probes() -> None:
         pytest.param("image.repository=r,persistence.size=lots", "size", id="size"),
         pytest.param("image.repository=r,service.port=0", "port", id="port"),
         pytest.param("image.repository=r,service.type=Public", "type", id="service"),
+        pytest.param("image.repository=r,networkPolicy.ingressBlocks={everybody}", "ingressBlocks", id="network"),
     ],
 )
 def test_wrong_values_are_refused_by_name(values: str, message: str) -> None:
@@ -138,20 +153,24 @@ def test_flux_variables_are_those_that_the_policy_gives_and_the_sensor_reads(tmp
     policy = (ROOT / "infra/bicep/modules/policy.bicep").read_text()
     main = (ROOT / "infra/bicep/main.bicep").read_text()
     given = set(re.findall(r"\\'(\w+)\\', (?:parameters|\$)", policy))
-    given |= set(re.findall(r"^ +(event_hub\w*):", main, re.MULTILINE))
+    given |= set(re.findall(r"^ +(event_hub\w*|server_url|sensor_image):", main, re.MULTILINE))
     assert used == given - {"cluster_id"}
     for name in used:
-        text = text.replace(f"${{{name}}}", f"x-{name}")
+        text = text.replace(f"${{{name}}}", f"https://x-{name}" if name == "server_url" else f"x-{name}")
     release = next(item for item in yaml.safe_load_all(text) if item["kind"] == "HelmRelease")
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(release["spec"]["values"]))
     done = helm("template", "x", str(ROOT / "sensor/chart"), "--values", str(tmp_path / "values.yaml"))
     assert done.returncode == 0, done.stderr
     sensor = next(item for item in objects(done.stdout) if item["kind"] == "DaemonSet")
-    names = {item["name"] for item in sensor["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert {"SEAWALL_EVENT_HUB", "SEAWALL_EVENT_HUB_NAMESPACE", "AZURE_CLIENT_ID"} <= names
-    options = (ROOT / "sensor/seawall_sensor/cli.py").read_text()
-    assert '"SEAWALL_EVENT_HUB"' in options
-    assert '"SEAWALL_EVENT_HUB_NAMESPACE"' in options
+    container = sensor["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"].startswith("x-sensor_image:")
+    # Without a server a sensor has no certificate and delivers to no hub, either.
+    assert {
+        "--server=https://x-server_url",
+        "--event-hub=x-event_hub",
+        "--event-hub-namespace=x-event_hubs_namespace",
+    } <= set(container["args"])
+    assert {"name": "AZURE_CLIENT_ID", "value": "x-sensor_client_id"} in container["env"]
 
 
 def test_both_policies_say_the_same() -> None:

@@ -104,11 +104,72 @@ def test_the_sensor_takes_what_the_chart_gives(values, tmp_path):
         each["name"] for each in pod_of(objects)["volumes"]
     }
     if values == DELIVERS:
+        assert given["kubelet"] == "$(NODE_IP)"
         assert given["kubelet_unverified"]
         assert given["event_hub_websockets"]
         policy = next(item for item in objects if item["kind"] == "ConfigMap")["data"]["policy.yaml"]
         (tmp_path / "policy.yaml").write_text(policy)
         assert read_policies(tmp_path / "policy.yaml").policies[0].name == "shop"
+
+
+def test_no_other_pod_is_taken_for_one_of_the_daemonset():
+    """A DaemonSet takes every pod with its labels for its own, and ends all but one on a node."""
+    objects = rendered(
+        "--set", "cluster=x,inventory.enabled=true,inventory.server=https://s.example,inventory.secretName=doors"
+    )
+    daemons = next(item for item in objects if item["kind"] == "DaemonSet")
+    wanted = daemons["spec"]["selector"]["matchLabels"].items()
+    job = next(item for item in objects if item["kind"] == "CronJob")["spec"]["jobTemplate"]["spec"]["template"]
+    for pod in (next(item for item in objects if item["kind"] == "Pod"), job):
+        assert not wanted <= pod["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda value: value.stem)
+def test_the_check_runs_where_and_as_the_sensor_runs(values):
+    objects = rendered("--values", str(values), "--set", "imagePullSecrets[0].name=pull")
+    sensor, check = pod_of(objects), next(item for item in objects if item["kind"] == "Pod")["spec"]
+    for name in ("serviceAccountName", "tolerations", "nodeSelector", "affinity", "imagePullSecrets"):
+        assert check[name] == sensor[name], name
+    assert check["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert check["containers"][0]["securityContext"] == sensor["containers"][0]["securityContext"]
+
+
+def test_no_pod_waits_for_a_node_that_is_none():
+    terms = pod_of(rendered())["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    out = {item["key"]: item["values"] for item in terms["nodeSelectorTerms"][0]["matchExpressions"]}
+    assert out == {"type": ["virtual-kubelet"], "eks.amazonaws.com/compute-type": ["fargate"]}
+
+
+@pytest.mark.parametrize("values", [None, *VALUES], ids=lambda value: value.stem if value else "default")
+def test_the_sensor_sheds_load_before_the_kernel_ends_it(values):
+    container = pod_of(rendered(*(["--values", str(values)] if values else [])))["containers"][0]
+    ceiling = next(int(item.partition("=")[2]) for item in container["args"] if item.startswith("--memory-mb="))
+    assert ceiling < int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
+
+
+@pytest.mark.parametrize("limit", ["150Mi", "200Mi", "1Gi"])
+def test_a_ceiling_above_the_limit_is_refused_and_says_which(limit):
+    done = helm("template", "s", str(CHART), "--set", f"resources.limits.memory={limit},limits.memoryMegabytes=200")
+    assert (done.returncode == 0) is (limit == "1Gi")
+    if done.returncode:
+        assert f"limits.memoryMegabytes (200) must be below resources.limits.memory ({limit})" in done.stderr
+
+
+def test_a_federated_token_is_asked_for():
+    hub = "server.url=https://s.example,eventHub.name=sensor,eventHub.namespace=n.servicebus.windows.net"
+    objects = rendered("--set", f"{hub},eventHub.credential=workload,eventHub.clientId=abc,pods.source=none")
+    template = next(item for item in objects if item["kind"] == "DaemonSet")["spec"]["template"]
+    assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    account = next(item for item in objects if item["kind"] == "ServiceAccount")
+    assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": "abc"}
+    assert template["spec"]["automountServiceAccountToken"] is False
+    other = next(item for item in rendered("--set", hub) if item["kind"] == "DaemonSet")["spec"]["template"]
+    assert "azure.workload.identity/use" not in other["metadata"]["labels"]
+
+
+def test_a_node_whose_root_is_not_shared():
+    mounts = pod_of(rendered("--set", "hostMountPropagation=None"))["containers"][0]["volumeMounts"]
+    assert next(item for item in mounts if item["name"] == "host")["mountPropagation"] == "None"
 
 
 def test_no_right_that_is_not_used():
@@ -146,6 +207,7 @@ def test_options():
         "limits.memoryMegabytes=10",
         "capabilities={sys_admin}",
         "stateHostPath=relative",
+        "hostMountPropagation=Bidirectional",
     ],
 )
 def test_the_schema_refuses(wrong):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from seawall.domain.errors import ConfigError
 from seawall_sensor.containers import _POD_UID
-from seawall_sensor.pod_sources import ApiPods, KubeletPods
+from seawall_sensor.pod_sources import ApiPods, KubeletPods, kubelet_url
 from seawall_sensor.pods import PodDirectory, parse_pod
 
 from tests.support.kube import running
@@ -274,3 +274,16 @@ def test_a_container_of_a_real_api_server_s_pod(programs, image, tmp_path):
         finally:
             subprocess.run(["podman", "rm", "-f", "-t", "0", name], capture_output=True, check=False)
             sensor.stop()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://node:10250", "https://node:10250"),
+        ("10.0.0.4", "https://10.0.0.4:10250"),
+        ("fd00::4", "https://[fd00::4]:10250"),
+        ("[fd00::4]", "https://[fd00::4]:10250"),
+    ],
+)
+def test_a_kubelet_is_named_by_url_or_by_its_node_s_address(given, url):
+    assert kubelet_url(given) == url
