@@ -116,6 +116,7 @@ def moto() -> Iterator[str]:
 
 
 SERVICES = [
+    "cloudformation",
     "cloudwatch",
     "events",
     "iam",
@@ -242,6 +243,10 @@ def test_aws_module_applies_with_queues_targets_and_narrow_roles(applied: dict[s
     assert "stream/seawall-audit" in filters["subscriptionFilters"][0]["destinationArn"]
     functions = client("lambda", moto).list_functions()["Functions"]
     assert {tuple(function["Architectures"]) for function in functions} == {("arm64",)}
+    policy = json.loads(lambdas.get_policy(FunctionName="seawall-api")["Policy"])["Statement"]
+    by_url = {item["Action"]: item for item in policy if item["Principal"] in ("*", {"AWS": "*"})}
+    assert set(by_url) == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    assert by_url["lambda:InvokeFunction"]["InvokedViaFunctionUrl"] in (True, "true")  # moto keeps it as it came
     alarms = client("cloudwatch", moto).describe_alarms()["MetricAlarms"]
     assert {alarm["AlarmName"] for alarm in alarms} >= {url.rsplit("/", 1)[1] for url in dead_urls(applied)}
     api = client("iam", moto).get_role_policy(RoleName="seawall-api", PolicyName="function")["PolicyDocument"]

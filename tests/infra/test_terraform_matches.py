@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from seawall.adapters.azure.tables import TABLES
 from seawall.adapters.job_queues import NAMES
+from seawall.adapters.signers.gcp import GoogleSigner
 from seawall.app.application import Application
 from seawall.settings import DiscoverySettings
 
@@ -233,6 +234,10 @@ def test_google_has_the_codes_queues_timers_and_settings(states: Callable[[str],
         for name in variables:
             if name.startswith("SEAWALL_"):
                 settings_of.check(name)
+        for name in ("SEAWALL_SIGNING_KEY", "SEAWALL_SENSOR_AUTHORITY_KEY"):
+            scheme, _, address = variables[name].partition("://")
+            assert scheme == "gcpkms"
+            GoogleSigner("projects/p/locations/l/keyRings/r/cryptoKeys/" + address, client=object())
         found = DiscoverySettings.model_validate_json(variables["SEAWALL_DISCOVERY"])
         assert found.gcp is not None
         assert set(found.gcp.projects) == {"acme-prod", "acme-test"}

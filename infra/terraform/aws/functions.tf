@@ -246,3 +246,14 @@ resource "aws_lambda_permission" "url" {
   principal              = "*"
   function_url_auth_type = "NONE"
 }
+
+# URLs made since October 2025 ask for lambda:InvokeFunction, too; the condition keeps everybody from invoking otherwise than by URL.
+# The provider can say it since 6.29 (`invoked_via_function_url`), CloudFormation whatever the provider's version.
+resource "aws_cloudformation_stack" "url" {
+  name = "${local.prefix}function-url"
+  tags = local.tags
+  template_body = jsonencode({ Resources = { Invoke = {
+    Type       = "AWS::Lambda::Permission"
+    Properties = { FunctionName = aws_lambda_function.this["api"].function_name, Action = "lambda:InvokeFunction", Principal = "*", InvokedViaFunctionUrl = true }
+  } } })
+}

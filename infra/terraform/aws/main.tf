@@ -46,6 +46,24 @@ data "aws_iam_policy_document" "data_key" {
       values   = [local.account]
     }
   }
+  dynamic "statement" {
+    # Sensors put encrypted records, also from other accounts, whose own policies do not know this key.
+    for_each = length(var.sensor_role_arns) == 0 ? [] : [1]
+    content {
+      sid       = "Sensors"
+      actions   = ["kms:GenerateDataKey"]
+      resources = ["*"]
+      principals {
+        type        = "AWS"
+        identifiers = var.sensor_role_arns
+      }
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["kinesis.${local.region}.amazonaws.com"]
+      }
+    }
+  }
   statement {
     # CloudWatch Logs encrypts the functions' logs; it names the log group in the encryption context.
     sid       = "Logs"

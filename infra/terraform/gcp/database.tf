@@ -6,6 +6,7 @@ resource "google_sql_database_instance" "store" {
   name                = "${local.prefix}store"
   database_version    = "POSTGRES_16"
   deletion_protection = var.database.deletion_protection
+  depends_on          = [google_project_service.this]
   settings {
     tier              = var.database.tier
     disk_size         = var.database.storage_gb

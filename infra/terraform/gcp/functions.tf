@@ -3,12 +3,22 @@ resource "google_service_account" "function" {
   project      = var.project
   account_id   = substr("${local.prefix}${each.key}", 0, 30)
   display_name = "Seawall: ${each.key}"
+  depends_on   = [google_project_service.this]
 }
 
 resource "google_service_account" "push" {
   project      = var.project
   account_id   = "${local.prefix}push"
   display_name = "Seawall: Pub/Sub calls functions"
+  depends_on   = [google_project_service.this]
+}
+
+# iam.serviceAccounts.getOpenIdToken: Pub/Sub signs its pushes as the account above. Projects since April 2021 have it by default.
+resource "google_service_account_iam_member" "push" {
+  service_account_id = google_service_account.push.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.pubsub_agent
+  depends_on         = [google_pubsub_topic.this]
 }
 
 locals {
@@ -26,8 +36,8 @@ locals {
       # Pushes that nobody announced are found by listing these.
       SEAWALL_REGISTRIES           = jsonencode({ for host in var.registry_hosts : host => { reconcile = true } })
       SEAWALL_DISCOVERY            = jsonencode(length(var.cluster_projects) > 0 ? { gcp = { projects = var.cluster_projects, clusters = true } } : {})
-      SEAWALL_SIGNING_KEY          = "gcpkms://${google_kms_crypto_key.signing["findings"].id}"
-      SEAWALL_SENSOR_AUTHORITY_KEY = "gcpkms://${google_kms_crypto_key.signing["sensors"].id}"
+      SEAWALL_SIGNING_KEY          = "gcpkms://${local.key_versions["findings"]}"
+      SEAWALL_SENSOR_AUTHORITY_KEY = "gcpkms://${local.key_versions["sensors"]}"
     },
     var.hub == null ? {} : {
       SEAWALL_AZURE__IDENTITY  = "gcp"
@@ -162,6 +172,7 @@ resource "google_service_account" "reader" {
   project      = var.project
   account_id   = "${local.prefix}reader"
   display_name = "Seawall: reads clusters"
+  depends_on   = [google_project_service.this]
 }
 
 locals {
@@ -191,6 +202,7 @@ resource "google_iam_workload_identity_pool" "this" {
   project                   = var.project
   workload_identity_pool_id = var.name
   display_name              = "Seawall in other clouds"
+  depends_on                = [google_project_service.this]
 }
 
 resource "google_iam_workload_identity_pool_provider" "azure" {

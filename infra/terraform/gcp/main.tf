@@ -27,8 +27,9 @@ locals {
   sends = merge([for name, function in local.functions : { for topic in function.sends : "${name}/${topic}" => { function = name, topic = "${local.prefix}${topic}" } }]...)
 }
 
+# Also those that the functions call elsewhere (container: clusters of other projects): calls count for the caller's project.
 resource "google_project_service" "this" {
-  for_each           = toset(["run", "pubsub", "cloudkms", "secretmanager", "sqladmin", "cloudscheduler", "logging", "iamcredentials", "sts", "artifactregistry", "monitoring"])
+  for_each           = toset(["run", "pubsub", "cloudkms", "secretmanager", "sqladmin", "cloudscheduler", "logging", "iam", "iamcredentials", "sts", "artifactregistry", "container", "monitoring", "storage"])
   project            = var.project
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false
@@ -68,11 +69,17 @@ resource "google_kms_crypto_key_iam_member" "read" {
   member        = local.account[each.key]
 }
 
+locals {
+  # The application names a version; a key is made with its first.
+  key_versions = { for name, key in google_kms_crypto_key.signing : name => "${key.id}/cryptoKeyVersions/1" }
+}
+
 resource "google_storage_bucket" "data" {
   project                     = var.project
   name                        = "${var.project}-${var.name}"
   location                    = var.region
   uniform_bucket_level_access = true
+  depends_on                  = [google_project_service.this]
   public_access_prevention    = "enforced"
   versioning {
     enabled = true
