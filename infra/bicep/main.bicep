@@ -140,6 +140,8 @@ param sensorPolicy {
   repositoryUrl: string
   @description('Tag that is installed.')
   repositoryTag: string
+  @description('Repository of the sensor\'s image, without tag; the tag is the version of the chart.')
+  image: string
   @description('What happens on clusters without the sensor.')
   effect: 'DeployIfNotExists' | 'AuditIfNotExists' | 'Disabled'
 }?
@@ -364,6 +366,20 @@ module app 'modules/app.bicep' = [for (item, i) in inventory.apps: {
   }
 }]
 
+// Apps that nobody calls from outside are closed to the internet, their deployment site too: the package comes this way.
+module appEndpoint 'modules/endpoint.bicep' = [for (item, i) in inventory.apps: if (privateNetwork && !contains(reachable, item.name)) {
+  scope: group
+  params: {
+    name: '${name}-${item.name}-endpoint'
+    location: location
+    tags: tags
+    subnetId: network!.outputs.endpointsSubnetId
+    resourceId: app[i].outputs.id
+    group: 'sites'
+    zoneIds: map(filter(network!.outputs.zoneIds, zone => zone.part == 'sites'), zone => zone.id)
+  }
+}]
+
 module registry 'modules/registry.bicep' = [for id in registryIds: {
   name: take('seawall-registry-${last(split(id, '/'))}', 64)
   scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
@@ -392,7 +408,7 @@ module alerts 'modules/alerts.bicep' = if (!empty(operators)) {
   scope: group
   params: {
     name: name
-    location: location
+    location: monitorLocation
     tags: tags
     emails: operators
     storageId: data.outputs.id
@@ -417,6 +433,8 @@ module policy 'modules/policy.bicep' = if (sensorPolicy != null) {
     sensorValues: {
       event_hubs_namespace: events.outputs.fullyQualifiedName
       event_hub: inventory.hubs[1].name
+      server_url: 'https://${app[6].outputs.host}'
+      sensor_image: sensorPolicy!.image
     }
   }
 }

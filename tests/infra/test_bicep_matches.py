@@ -190,3 +190,12 @@ def test_an_app_that_is_closed_to_the_internet_has_a_private_endpoint() -> None:
     assert "resourceId: app[i].outputs.id" in endpoint[0]
     assert "group: 'sites'" in endpoint[0]
     assert INVENTORY["privateZones"]["sites"] == "privatelink.azurewebsites.net"
+
+
+def test_bicep_and_terraform_ask_the_same_of_the_logs() -> None:
+    """Queries of the operators' alerts, as each language writes them."""
+    bicep = re.findall(r"query: '([^']+)'", (BICEP / "modules/alerts.bicep").read_text())
+    source = (ROOT / "infra/terraform/azure/alerts.tf").read_text()
+    terraform = [text.replace('\\"', '"') for text in re.findall(r'query += "((?:[^"\\]|\\.)+)"', source)]
+    assert bicep == terraform
+    assert len(bicep) == 2

@@ -3,7 +3,7 @@
 @description('Short name of this deployment.')
 param name string
 
-@description('Azure region.')
+@description('Azure region of Application Insights, which the log alert asks.')
 param location string
 
 @description('Tags on every resource.')
@@ -38,7 +38,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
+resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: '${name}-failures'
   location: location
   tags: tags
@@ -60,6 +60,36 @@ resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
           dimensions: [{ name: 'name', operator: 'Include', values: ['*'] }]
           operator: 'GreaterThan'
           threshold: 20
+          failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+        }
+      ]
+    }
+    actions: { actionGroups: [people.id] }
+    autoMitigate: true
+  }
+}
+
+// The storage account's own figures know no single queue, so the host's word for it is looked for.
+resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
+  name: '${name}-poison'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: 'Seawall: messages were given up'
+    description: 'A job failed too often and lies in a poison queue: the poison table has the reason.'
+    severity: 2
+    enabled: true
+    scopes: [insightsId]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      allOf: [
+        {
+          query: 'traces | where message startswith "Message has reached MaxDequeueCount"'
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 0
           failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
         }
       ]

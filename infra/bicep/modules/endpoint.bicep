@@ -16,7 +16,7 @@ param subnetId string
 param resourceId string
 
 @description('Which part of it.')
-@allowed(['blob', 'queue', 'namespace', 'vault', 'postgresqlServer', 'azuremonitor'])
+@allowed(['blob', 'queue', 'namespace', 'vault', 'postgresqlServer', 'azuremonitor', 'sites'])
 param group string
 
 @description('DNS zones of its names.')

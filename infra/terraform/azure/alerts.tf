@@ -49,6 +49,35 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "failures" {
   }
 }
 
+# The storage account's own figures know no single queue, so the host's word for it is looked for.
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "poison" {
+  count                   = length(var.operators) == 0 ? 0 : 1
+  name                    = "${var.name}-poison"
+  display_name            = "Seawall: messages were given up"
+  description             = "A job failed too often and lies in a poison queue: the poison table has the reason."
+  resource_group_name     = local.group
+  location                = local.workspace_location
+  severity                = 2
+  scopes                  = [azurerm_application_insights.this.id]
+  evaluation_frequency    = "PT5M"
+  window_duration         = "PT15M"
+  auto_mitigation_enabled = true
+  tags                    = var.tags
+  criteria {
+    query                   = "traces | where message startswith \"Message has reached MaxDequeueCount\""
+    time_aggregation_method = "Count"
+    operator                = "GreaterThan"
+    threshold               = 0
+    failing_periods {
+      number_of_evaluation_periods             = 1
+      minimum_failing_periods_to_trigger_alert = 1
+    }
+  }
+  action {
+    action_groups = [azurerm_monitor_action_group.operators[0].id]
+  }
+}
+
 resource "azurerm_monitor_metric_alert" "throttled" {
   count               = length(var.operators) == 0 ? 0 : 1
   name                = "${var.name}-throttled"

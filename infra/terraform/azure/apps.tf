@@ -109,7 +109,7 @@ resource "azurerm_function_app_flex_consumption" "app" {
   https_only                        = true
   # Deployment by password is off; azd and CI log in with Entra.
   webdeploy_publish_basic_authentication_enabled = false
-  public_network_access_enabled                  = !var.private_network || contains(["registry", "sensor", "api"], each.key)
+  public_network_access_enabled                  = !var.private_network || contains(local.public_apps, each.key)
   virtual_network_subnet_id                      = var.private_network ? azurerm_subnet.apps[0].id : null
   app_settings                                   = { for setting in concat(local.inventory.commonSettings, each.value.settings) : setting => local.values[each.key][setting] }
   tags                                           = var.tags

@@ -1,13 +1,16 @@
 locals {
-  zones = var.private_network ? local.inventory.privateZones : {}
-  endpoints = var.private_network ? {
+  zones       = var.private_network ? local.inventory.privateZones : {}
+  public_apps = ["registry", "sensor", "api"]
+  # Apps that nobody calls from outside are closed to the internet, their deployment site too: the package comes by these.
+  app_endpoints = { for name, app in azurerm_function_app_flex_consumption.app : name => { group = "sites", id = app.id } if !contains(local.public_apps, name) }
+  endpoints = var.private_network ? merge(local.app_endpoints, {
     blob     = { group = "blob", id = azurerm_storage_account.data.id }
     queue    = { group = "queue", id = azurerm_storage_account.data.id }
     events   = { group = "namespace", id = azurerm_eventhub_namespace.this.id }
     vault    = { group = "vault", id = azurerm_key_vault.this.id }
     database = { group = "postgresqlServer", id = azurerm_postgresql_flexible_server.store.id }
     monitor  = { group = "azuremonitor", id = azurerm_monitor_private_link_scope.this[0].id }
-  } : {}
+  }) : {}
 }
 
 resource "azurerm_virtual_network" "this" {

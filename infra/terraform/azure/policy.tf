@@ -124,7 +124,7 @@ resource "azurerm_subscription_policy_assignment" "sensor" {
     effect        = { value = var.sensor_policy.effect }
     repositoryUrl = { value = var.sensor_policy.repository_url }
     repositoryTag = { value = var.sensor_policy.repository_tag }
-    sensorValues  = { value = { event_hubs_namespace = local.namespace_host, event_hub = local.hubs["sensor"].name } }
+    sensorValues  = { value = { event_hubs_namespace = local.namespace_host, event_hub = local.hubs["sensor"].name, server_url = "https://${azurerm_function_app_flex_consumption.app["api"].default_hostname}", sensor_image = var.sensor_policy.image } }
   })
   identity {
     type = "SystemAssigned"

@@ -244,8 +244,8 @@ variable "budget_start" {
 }
 
 variable "sensor_policy" {
-  description = "Put the sensor on every AKS and Arc cluster of the subscription by Azure Policy: Git repository with the sensor's chart, tag, effect; null = leave clusters alone."
-  type        = object({ repository_url = string, repository_tag = string, effect = string })
+  description = "Put the sensor on every AKS and Arc cluster of the subscription by Azure Policy: Git repository with the sensor's chart, tag, repository of the image, effect; null = leave clusters alone."
+  type        = object({ repository_url = string, repository_tag = string, image = string, effect = string })
   default     = null
   validation {
     condition     = var.sensor_policy == null || contains(["DeployIfNotExists", "AuditIfNotExists", "Disabled"], try(var.sensor_policy.effect, ""))

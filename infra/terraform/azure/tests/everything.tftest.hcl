@@ -36,7 +36,7 @@ run "everything" {
     operators            = ["platform@acme.example"]
     monthly_budget       = 500
     budget_start         = "2026-11-01"
-    sensor_policy        = { repository_url = "https://git.example/seawall", repository_tag = "v1.0.0", effect = "DeployIfNotExists" }
+    sensor_policy        = { repository_url = "https://git.example/seawall", repository_tag = "v1.0.0", image = "acmereg.azurecr.io/seawall/sensor", effect = "DeployIfNotExists" }
   }
   assert {
     condition     = alltrue([for account in concat(values(azurerm_storage_account.host), [azurerm_storage_account.data]) : !account.shared_access_key_enabled && !account.allow_nested_items_to_be_public])
@@ -47,8 +47,12 @@ run "everything" {
     error_message = "Event Hubs takes keys, is public, or keeps Azure Monitor out"
   }
   assert {
-    condition     = toset(keys(azurerm_private_endpoint.this)) == toset(["blob", "queue", "events", "vault", "database", "monitor"])
+    condition     = toset(keys(azurerm_private_endpoint.this)) == toset(["blob", "queue", "events", "vault", "database", "monitor", "audit", "posture", "incidents", "sync"])
     error_message = "a private endpoint is missing"
+  }
+  assert {
+    condition     = alltrue([for name, app in azurerm_function_app_flex_consumption.app : azurerm_private_endpoint.this[name].private_service_connection[0].subresource_names == tolist(["sites"]) if !app.public_network_access_enabled])
+    error_message = "an app can be reached neither from outside nor from inside, and no package comes to it"
   }
   assert {
     condition     = length(azurerm_private_endpoint.this["monitor"].private_dns_zone_group[0].private_dns_zone_ids) == 5

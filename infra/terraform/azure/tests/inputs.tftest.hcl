@@ -32,7 +32,7 @@ run "everything_wrong" {
     operators              = ["platform"]
     monthly_budget         = -1
     budget_start           = "2026-11-15"
-    sensor_policy          = { repository_url = "u", repository_tag = "t", effect = "Deny" }
+    sensor_policy          = { repository_url = "u", repository_tag = "t", image = "i", effect = "Deny" }
   }
   expect_failures = [
     var.name, var.suffix, var.cluster_ids, var.audit_category, var.secrets, var.database_administrator, var.database,
