@@ -36,6 +36,14 @@ run "everything_is_arm64_and_encrypted" {
   }
 }
 
+run "the_url_may_be_called_and_the_function_by_nothing_else" {
+  command = plan
+  assert {
+    condition     = aws_lambda_permission.url.action == "lambda:InvokeFunctionUrl" && jsondecode(aws_cloudformation_stack.url.template_body).Resources.Invoke.Properties == { FunctionName = "seawall-api", Action = "lambda:InvokeFunction", Principal = "*", InvokedViaFunctionUrl = true }
+    error_message = "a function URL needs both permissions, and the second by URL alone"
+  }
+}
+
 run "secrets_reach_the_api_only" {
   command = plan
   assert {
