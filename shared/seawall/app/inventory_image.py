@@ -14,8 +14,8 @@ from seawall.oci.limits import DEFAULT_LIMITS, Limits
 from seawall.oci.manifests import ImageConfig, parse_config
 from seawall.packages.inventory import AnalyzedLayer, merge_layers
 from seawall.packages.layer import (
-    ELF,
     MIN_EXECUTABLE,
+    PROGRAMS,
     LayerAnalysis,
     LayerRecord,
     analyze_layer,
@@ -162,7 +162,7 @@ def _folder(source: FolderSource, router: Router, limits: Limits) -> Inventory:
         if not analyzers and not is_program:
             continue
         try:
-            if not analyzers and entry.head(4) != ELF:
+            if not analyzers and not entry.head(4).startswith(PROGRAMS):
                 continue
             if entry.size_bytes > (limits.file_bytes if analyzers else limits.program_bytes):
                 analysis.analyze_large(entry.path, entry.mode, entry.size_bytes, entry.pieces(), analyzers)

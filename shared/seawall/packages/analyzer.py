@@ -84,7 +84,7 @@ class Analyzer:
 
     `reads` are patterns of paths: `etc/os-release` exactly; `**/METADATA` and `**/*.jar` anywhere;
     `var/lib/dpkg/info/*.list` directly in a folder, `**/conda-meta/*.json` in any folder of that name. `executables`
-    asks for ELF programs instead; one that is too large to hold in memory is searched for `needle` as it passes by, and
+    asks for programs instead (ELF, PE, Mach-O); one that is too large to hold in memory is searched for `needle` as it passes by, and
     the analyzer gets what follows it, with `ImageFile.partial`. A `piecewise` analyzer is asked about overlapping
     pieces of a file that is too large, one after another, until it finds something.
     `version` goes up when the answer changes, which invalidates cached layers. A `project` file (requirements.txt,

@@ -21,7 +21,8 @@ from seawall.packages.router import Router
 
 FORMAT = 4
 """Of the cached record; goes up with its layout."""
-ELF = b"\x7fELF"
+PROGRAMS = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe")
+"""What programs begin with: ELF, PE (Windows), Mach-O (macOS), which images carry for others to download."""
 MIN_EXECUTABLE = 64
 MAX_TEXT = 2048
 """Characters of a package's names and version together: no registry has longer ones."""
@@ -135,7 +136,7 @@ class LayerAnalysis:
                     has_executables
                     and entry.size_bytes >= MIN_EXECUTABLE
                     and may_run(path, entry.mode)
-                    and reader.peek(4) == ELF
+                    and reader.peek(4).startswith(PROGRAMS)
                 ):
                     self._analyze_entry(entry, reader, [])
                 else:
@@ -185,7 +186,7 @@ class LayerAnalysis:
 
     def _analyze_entry(self, entry: TarEntry, reader: TarReader, analyzers: list[Analyzer]) -> None:
         if entry.size_bytes > (self.limits.file_bytes if analyzers else self.limits.program_bytes):
-            if analyzers or reader.peek(4) == ELF:
+            if analyzers or reader.peek(4).startswith(PROGRAMS):
                 self.analyze_large(entry.path, entry.mode, entry.size_bytes, reader.stream(), analyzers)
             return
         try:
@@ -224,7 +225,7 @@ class LayerAnalysis:
     ) -> None:
         """Ask `analyzers` (and, for a program, those of executables) about one file."""
         result = self.files[path] = FileResult(path)
-        if not partial and content[:4] == ELF and len(content) >= MIN_EXECUTABLE and may_run(path, mode):
+        if not partial and content.startswith(PROGRAMS) and len(content) >= MIN_EXECUTABLE and may_run(path, mode):
             analyzers = [*analyzers, *(item for item in self.router.executables if item not in analyzers)]
         file = ImageFile(path, content, mode, partial, self.router.may_matter)
         deadline = time.monotonic() + self.limits.analysis_s
@@ -294,7 +295,7 @@ def may_run(path: str, mode: int) -> bool:
     if mode & 0o111:
         return True
     name = path.rpartition("/")[2]
-    if "." not in name or name.endswith((".elf", ".bin")):
+    if "." not in name or name.endswith((".elf", ".bin", ".exe")):
         return True
     return _LIBRARIES.search(name) is not None and not path.startswith(_DISTRIBUTION)
 

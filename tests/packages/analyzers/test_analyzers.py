@@ -537,3 +537,16 @@ def test_rpm_databases(shared_data, form, count):
 
 def test_analyzers_are_documented():
     assert all(item.read.__doc__ or item.id.startswith("program-") for item in ANALYZERS.values())
+
+
+@pytest.mark.parametrize("start", [b"MZ", b"\xcf\xfa\xed\xfe"], ids=["windows", "macos"])
+def test_go_programs_of_other_systems(start):
+    info = inline_build_info(
+        b"go1.22.1", b"path\tx\nmod\texample.com/app\tv1.2.3\t\ndep\tgolang.org/x/net\tv0.7.0\th1:x\n"
+    )
+    decoy = inline_build_info(b"go1.1", b"mod\texample.com/decoy\tv1.0.0\t\n")
+    head = start.ljust(16, b"\0") + b"text" + decoy
+    content = head.ljust(len(head) + -len(head) % 16, b"\0") + info
+    expected = {"stdlib@1.22.1", "example.com/app@v1.2.3", "golang.org/x/net@v0.7.0"}
+    assert names(read("go-binary", "srv/tool.exe", content, mode=0o755)) == expected
+    assert names(read("go-binary", "srv/tool.exe", head, mode=0o755)) == set()

@@ -22,13 +22,15 @@ _LDFLAGS = re.compile(r"-X[ =]\"?'?[^\s\"']*?[._/-]?[vV]ersion=\"?'?(v?\d+\.\d+(
 MAX_INFO = 16 * 1024 * 1024
 
 
-@analyzer(id="go-binary", executables=True, needle=MAGIC, version=4)
+@analyzer(id="go-binary", executables=True, needle=MAGIC, version=5)
 def go_binary(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the standard library, the main module and every dependency, replacements applied."""
     if file.partial:  # of a program too large to hold: the form since Go 1.18 has all in one place
         version, info = _read_inline(file.content, 0) if file.content[15:16] > b"\1" else ("", "")
         if not version:
             yield Gap(file.path, "Go program too large to be read, built before Go 1.18")
+    elif file.content[:4] != b"\x7fELF":
+        version, info = _of_another_system(file.content)
     else:
         names = section_names(file.content)
         if len(names) > 1 and b".go" not in names:
@@ -56,6 +58,21 @@ def build_info(elf: Elf) -> tuple[str, str]:
     version = _string(elf, content[start + 16 : start + 16 + pointer_size], pointer_size, order)
     info = _string(elf, content[start + 16 + pointer_size : start + 16 + 2 * pointer_size], pointer_size, order)
     return _text(version, info)
+
+
+def _of_another_system(content: bytes) -> tuple[str, str]:
+    """Return what `build_info` does, of a program for Windows or macOS built by Go 1.18 or later.
+
+    The header is aligned by 16 (Go, src/debug/buildinfo); the same bytes inside a program that looks for it are not its own.
+    """
+    at = content.find(MAGIC)
+    while at >= 0:
+        if not at % 16 and content[at + 15 : at + 16] == b"\2":
+            version, info = _read_inline(content, at)
+            if _VERSION.match(version):
+                return version, info
+        at = content.find(MAGIC, at + 1)
+    return "", ""
 
 
 def _read_inline(content: bytes, start: int) -> tuple[str, str]:

@@ -36,7 +36,7 @@ _DECODER = msgspec.json.Decoder(_List)
 @analyzer(id="rust-binary", executables=True, version=2)
 def rust_binary(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the crates that were compiled in; build-time ones are not in the program."""
-    if b".dep-v0" not in section_names(file.content):
+    if file.content[:4] != b"\x7fELF" or b".dep-v0" not in section_names(file.content):
         return
     try:
         section = Elf(file.content).section(".dep-v0")
