@@ -100,6 +100,31 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
 """Name of a real part: (is it here, how to get it). `SEAWALL_REQUIRE` is a comma list of these names."""
 
 
+# A file is run by one process: what takes a minute begins early, or the others wait for it in the end. Those that wait most first.
+LONGEST = [
+    "infra/test_terraform.py",
+    "sensor/test_vm.py",
+    "e2e/test_real_images.py",
+    "functions/test_scenarios.py",
+    "functions/test_packages.py",
+    "functions/test_job_queues.py",
+    "infra/test_checkov.py",
+    "functions/test_telemetry.py",
+    "infra/test_terraform_matches.py",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    order = {here / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+    astray = [
+        item.nodeid for item in items if item.get_closest_marker("bpf") and here / "sensor" not in item.path.parents
+    ]
+    if astray:
+        raise pytest.UsageError(f"`make test` looks for the mark `bpf` in tests/sensor only: {astray[0]}")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     required = {part for part in os.environ.get("SEAWALL_REQUIRE", "").split(",") if part}
     names = [mark.args[0] for mark in item.iter_markers("real")] + (
