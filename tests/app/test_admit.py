@@ -37,7 +37,7 @@ class Registry:
 
     def _answer(self, key: str, value: object) -> object:
         self.asked[key] += 1
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if isinstance(value, Exception):
             raise value
         return value

@@ -529,7 +529,7 @@ class Broker:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), daemon=True)
         self._thread.start()
-        if not ready.wait(5):
+        if not ready.wait(60):
             raise RuntimeError(f"broker did not start on {self.host}:{self.port}")
         return self
 

@@ -266,7 +266,7 @@ def framework(target: str, config: Path, kind: str = "cloudevent", **env: str) -
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def post(port: int, data: bytes, number: int = 1) -> int:

@@ -167,7 +167,7 @@ class LambdaProcess:
 
     def __exit__(self, *exc: object) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
         self.api.close()
 
 

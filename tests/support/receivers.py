@@ -122,7 +122,7 @@ class Receiver:
         """What was counted as lost."""
         return sum(event.lost for events in list(self.batches.values()) for event in events if isinstance(event, Loss))
 
-    def until(self, enough: Any, timeout_s: float = 15.0) -> None:
+    def until(self, enough: Any, timeout_s: float = 60.0) -> None:
         """Wait until `enough(self)`."""
         end = time.monotonic() + timeout_s
         while not enough(self):

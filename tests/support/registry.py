@@ -58,11 +58,11 @@ def running_registry(
         yield RunningRegistry(f"127.0.0.1:{port}", log)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if process.poll() is not None:
             break
         try:

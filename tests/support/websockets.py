@@ -41,7 +41,7 @@ def amqp_in_websockets(broker_port: int, folder: Path, *names: str) -> Iterator[
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield port[0], certificate
     finally:
