@@ -26,6 +26,8 @@ from demo import story
 from tests.support.hosts import Audit, Aws, Azure, Google, Input, Push, Sensor, Serve, rows
 from tests.support.registry import Throttled, running_registry, throttled
 
+pytestmark = pytest.mark.timeout(900)  # up to six processes start, each with all that its cloud's SDK imports
+
 ROOT = Path(__file__).parents[2]
 LAYOUT = ROOT / "demo/fixtures/image"
 T0 = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)

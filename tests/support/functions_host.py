@@ -266,8 +266,8 @@ class FunctionsProcess:
         self._process.join(10)
 
     def _answer(self) -> Any:
-        if not self._pipe.poll(60):
-            raise TimeoutError("the function app did not answer within 60 s")
+        if not self._pipe.poll(180):
+            raise TimeoutError("the function app did not answer within 180 s")
         answer = self._pipe.recv()
         if isinstance(answer, BaseException):
             raise answer

@@ -46,7 +46,7 @@ class Outcome:
 class RuntimeApi:
     """The HTTP side: GET .../invocation/next hands out an event, POST .../response or .../error takes the result."""
 
-    def __init__(self, timeout_s: float = 30) -> None:
+    def __init__(self, timeout_s: float = 180) -> None:
         self.timeout_s = timeout_s
         self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._outcomes: dict[str, Outcome] = {}  # by request id; "init" for a failed import
@@ -131,7 +131,7 @@ class LambdaProcess:
         handler: str,
         *,
         env: dict[str, str] | None = None,
-        timeout_s: float = 30,
+        timeout_s: float = 180,
         python: str = sys.executable,
     ) -> None:
         self.folder, self.handler, self.python = Path(folder).resolve(), handler, python
