@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 POISON_BYTES = 1024 * 1024
 """How much of a poisonous input is kept."""
+KEEP_SETTLED, KEEP_POISON = timedelta(days=30), timedelta(days=90)
+"""How long delivered documents and refused inputs stay; alerts, incidents and responses stay for good."""
 
 
 class Application:
@@ -127,6 +129,9 @@ class Application:
         elif timer == "advisories":
             self._ports.update_advisories()
         elif timer == "reconcile":
+            now = self._parts.now()
+            self.store.outbox.forget(now - KEEP_SETTLED)
+            self.store.poison.forget(now - KEEP_POISON)
             self.images.reconcile()
         elif timer == "discover":
             self.discover()

@@ -75,8 +75,7 @@ class ImageJobs:
         for report in reports:
             changed = self._parts.store.images.save(report)
             self._parts.store.index.put(report.digest, report.packages)
-            if changed:
-                self._publish_image(report)
+            self._publish_image(report)  # also when a try before this one kept the report and got no further
             held = self._parts.store.images.attestation(report.digest)
             if changed or held is None or self._parts.scanning.is_stale(held, self._parts.now()):
                 for record in self._parts.scanning.attest(push.reference, report):

@@ -63,5 +63,8 @@ class Outbox(Protocol):
         `min_units` 1: the newest that counted against the rate cap.
         """
 
+    def forget(self, before: datetime) -> int:
+        """Delete what was settled before then; return how many entries. A change of that age that comes again is sent again."""
+
     def pending(self) -> dict[str, int]:
         """Return how many entries wait, by destination."""

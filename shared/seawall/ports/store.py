@@ -229,6 +229,9 @@ class PoisonStore(Protocol):
     def add(self, record: PoisonRecord) -> None:
         """Keep it once."""
 
+    def forget(self, before: datetime) -> int:
+        """Delete what came before then; return how many."""
+
     def newest(self, limit: int = 100) -> list[PoisonRecord]:
         """Newest first."""
 

@@ -105,6 +105,26 @@ def test_incidents_do_not_wait_behind_results_of_posture(store: SqlStore) -> Non
     assert claim(store.outbox, 10)[0].subject == "incident-1"
 
 
+def test_the_order_is_that_of_creation_within_the_limit(store: SqlStore) -> None:
+    kinds = {"incident": 3, "alert": 1, "image": 0, "assessment": 2, "asset": 4}
+    store.outbox.add([OutboxEntry("sentinel", kind, "s", 1, {}, at(second)) for kind, second in kinds.items()])
+    assert [item.kind for item in claim(store.outbox, 10)] == ["alert", "incident", "image", "assessment", "asset"]
+    store.outbox.release("sentinel")
+    assert [item.kind for item in claim(store.outbox, 20, limit=3)] == ["alert", "incident", "image"]
+
+
+def test_what_was_settled_long_ago_is_forgotten(store: SqlStore) -> None:
+    store.outbox.add([entry(number, f"i-{number}") for number in range(4)])
+    old, new, poison, _ = claim(store.outbox)
+    store.outbox.done([old], now=at(1))
+    store.outbox.poison([poison], reason="400", now=at(2))
+    store.outbox.done([new], now=at(100))
+    assert store.outbox.forget(at(50)) == 2
+    assert store.outbox.forget(at(50)) == 0
+    assert store.outbox.pending() == {"sentinel": 1}
+    assert store.outbox.latest("sentinel", "incident", "i-1", below_seq=9) is not None
+
+
 def test_texts_of_documents_may_have_nul(store: SqlStore) -> None:
     store.outbox.add([OutboxEntry("sentinel", "image", "a\0b", 1, {"name": "a\0b", "text": r"a\u0000b"}, T0)])
     assert claim(store.outbox)[0].body == {"name": "a\ufffdb", "text": r"a\u0000b"}

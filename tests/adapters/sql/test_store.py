@@ -320,6 +320,13 @@ def test_poison_is_kept_once(store: SqlStore) -> None:
     assert store.poison.newest() == [record]
 
 
+def test_old_poison_is_forgotten(store: SqlStore) -> None:
+    for number, at in enumerate((T0, T0 + timedelta(days=1))):
+        store.poison.add(PoisonRecord(f"p-{number}", "test", "why", b"raw", at))
+    assert store.poison.forget(T0 + timedelta(hours=1)) == 1
+    assert [record.id for record in store.poison.newest()] == ["p-1"]
+
+
 def test_scores_over_time_are_kept_and_thinned(store: SqlStore) -> None:
     for hour in range(0, 24 * 20, 6):
         at = T0 + timedelta(hours=hour)

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from seawall.domain.errors import ConfigError, Unavailable
 
@@ -75,6 +76,8 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except PoolTimeout as error:
+        raise Unavailable("the store has no connection free", retry_after_s=5) from error
     except OperationalError as error:
         raise Unavailable("the store does not answer", hint=str(error.orig).splitlines()[0]) from error
     except DBAPIError as error:

@@ -16,6 +16,10 @@ from seawall.adapters.sql.schema import outbox, outbox_lease
 from seawall.domain.publishing import Kind
 from seawall.ports.outbox import OutboxEntry
 
+_FORGET = 5_000
+"""Rows that one transaction deletes: others wait meanwhile."""
+_URGENT = (Kind.INCIDENT, Kind.ALERT)
+
 
 class SqlOutbox:
     """Fulfils `ports.outbox.Outbox`."""
@@ -56,26 +60,10 @@ class SqlOutbox:
 
     def claim(self, destination: str, *, limit: int, now: datetime, lease_s: float) -> list[OutboxEntry]:
         """See the port."""
-        earlier = outbox.alias("earlier")
-        blocked = sa.exists().where(
-            earlier.c.destination == destination,
-            earlier.c.kind == outbox.c.kind,
-            earlier.c.subject == outbox.c.subject,
-            earlier.c.seq < outbox.c.seq,
-            earlier.c.state == "pending",
-            earlier.c.due_at > now,
-        )
-        urgent = outbox.c.kind.in_((Kind.INCIDENT.value, Kind.ALERT.value))
-        due = (
-            sa.select(outbox)
-            .where(outbox.c.destination == destination, outbox.c.state == "pending", outbox.c.due_at <= now, ~blocked)
-            .order_by(~urgent, outbox.c.created_at, outbox.c.kind, outbox.c.subject, outbox.c.seq)
-            .limit(limit)
-        )
         with self._db.write() as connection:
             if not self._take(connection, destination, now, lease_s):
                 return []
-            rows = connection.execute(due).all()
+            rows = _due(connection, destination, now, limit)
             if not rows:
                 connection.execute(outbox_lease.delete().where(outbox_lease.c.destination == destination))
             for row in rows:
@@ -144,6 +132,19 @@ class SqlOutbox:
             row = connection.execute(query).first()
         return _entry(row, row.attempts) if row else None
 
+    def forget(self, before: datetime) -> int:
+        """See the port."""
+        old = sa.select(outbox).where(outbox.c.settled_at < before).limit(_FORGET)
+        count = 0
+        while True:
+            with self._db.write() as connection:
+                rows = connection.execute(old.with_only_columns(*outbox.primary_key.columns)).all()
+                for row in rows:
+                    connection.execute(outbox.delete().where(_is(row)))
+            count += len(rows)
+            if len(rows) < _FORGET:
+                return count
+
     def pending(self) -> dict[str, int]:
         """See the port."""
         query = (
@@ -153,6 +154,32 @@ class SqlOutbox:
         )
         with self._db.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _due(connection: sa.Connection, destination: str, now: datetime, limit: int) -> list[Any]:
+    """Return what is sent next: of each kind the oldest, as their index has them, however many wait behind."""
+    earlier = outbox.alias("earlier")
+    blocked = sa.exists().where(
+        earlier.c.destination == destination,
+        earlier.c.kind == outbox.c.kind,
+        earlier.c.subject == outbox.c.subject,
+        earlier.c.seq < outbox.c.seq,
+        earlier.c.state == "pending",
+        earlier.c.due_at > now,
+    )
+    pending = sa.select(outbox).where(outbox.c.destination == destination, outbox.c.state == "pending")
+    due = pending.where(outbox.c.due_at <= now, ~blocked)
+    order = (outbox.c.created_at, outbox.c.subject, outbox.c.seq)
+    rows: list[Any] = []
+    for kinds in _URGENT, [kind for kind in Kind if kind not in _URGENT]:
+        found: list[Any] = []
+        for kind in kinds:
+            query = due.where(outbox.c.kind == kind.value).order_by(*order).limit(limit - len(rows))
+            found += connection.execute(query).all()
+        rows += sorted(found, key=lambda row: (row.created_at, row.kind, row.subject, row.seq))
+        if len(rows) >= limit:
+            break
+    return rows[:limit]
 
 
 def _entry(row: Any, attempts: int) -> OutboxEntry:

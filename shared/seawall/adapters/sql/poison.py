@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from seawall.adapters.sql.database import Database
@@ -22,6 +24,11 @@ class SqlPoison:
         values = {name: getattr(record, name) for name in PoisonRecord.__slots__}
         with self._db.write() as connection:
             connection.execute(self._insert(poison).values(values).on_conflict_do_nothing())
+
+    def forget(self, before: datetime) -> int:
+        """See the port."""
+        with self._db.write() as connection:
+            return int(connection.execute(poison.delete().where(poison.c.received_at < before)).rowcount)
 
     def newest(self, limit: int = 100) -> list[PoisonRecord]:
         """See the port."""

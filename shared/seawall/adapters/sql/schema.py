@@ -42,6 +42,7 @@ scan_state = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index("scan_state_by_time", "updated_at"),
 )
 
 image = sa.Table(
@@ -59,6 +60,7 @@ image = sa.Table(
     sa.Column("document", Document, nullable=False),
     sa.Column("index_digest", sa.Text, nullable=False, server_default=""),
     sa.Index("image_by_index", "index_digest"),
+    sa.Index("image_by_worst", "worst", "scanned_at"),
 )
 
 finding = sa.Table(
@@ -99,6 +101,9 @@ alert = sa.Table(
     sa.Column("last_seen", UtcDateTime, nullable=False),
     sa.Column("document", Document, nullable=False),
     sa.Index("alert_by_time", "last_seen", "first_seen"),
+    sa.Index("alert_by_first_seen", "first_seen", "severity"),
+    sa.Index("alert_by_analytic", "analytic", "last_seen"),
+    sa.Index("alert_by_cluster", "cluster", "last_seen"),
 )
 
 alert_entity = sa.Table(
@@ -132,6 +137,7 @@ incident = sa.Table(
     sa.Column("merged_into", sa.Text, nullable=False),
     sa.Column("document", Document, nullable=False),
     sa.Index("incident_by_time", "last_seen", "first_seen"),
+    sa.Index("incident_by_status", "merged_into", "status", "last_seen", "severity"),
 )
 
 assessment = sa.Table(
@@ -223,7 +229,8 @@ outbox = sa.Table(
     sa.Column("settled_at", UtcDateTime),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("document", Document, nullable=False),
-    sa.Index("outbox_due", "destination", "state", "due_at"),
+    sa.Index("outbox_next", "destination", "state", "kind", "created_at", "subject", "seq", "due_at"),
+    sa.Index("outbox_by_settled", "settled_at", "destination", "units"),
 )
 
 outbox_lease = sa.Table(
