@@ -38,7 +38,8 @@ enum kind {
 	KIND_BLOCKED = 29,	/* a peer, by policy: a net_record; KIND_ENFORCED is an exec, a file_record */
 	KIND_TIMES = 30,
 	KIND_FILE_CAPS = 31,
-	KINDS = 32,
+	KIND_KERNEL_CALL = 32,	/* further calls that reach into the kernel or into another process: by operation */
+	KINDS = 64,
 };
 
 enum origin {

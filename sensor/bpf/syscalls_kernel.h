@@ -92,6 +92,24 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 			return 0;	/* iouring.bpf.c sees rings that were made */
 		kind = KIND_IO_URING;
 		break;
+	case CALL_USERFAULTFD:
+	case CALL_KEXEC_LOAD:
+	case CALL_KEXEC_FILE_LOAD:
+		kind = KIND_KERNEL_CALL;
+		break;
+	case CALL_PIDFD_GETFD:
+		kind = KIND_KERNEL_CALL;
+		file = file_of(task, value);
+		if (file) {
+			/* In the file until 6.9, then in its inode. */
+			u64 pid = (u64)READ(file, private_data);
+
+			if (!pid)
+				pid = (u64)READ(file, f_inode, i_private);
+			bpf_probe_read_kernel(&target, sizeof(target), (void *)pid + bpf_core_field_offset(struct pid, numbers));
+		}
+		value = argument(regs, compat, 1);
+		break;
 	case CALL_VM_WRITEV:
 		kind = KIND_VM_WRITE;
 		target = value;

@@ -90,6 +90,10 @@ CALLS: dict[str, tuple[int, int, int, int, int]] = {
     "fsetxattr": (47, 190, 228, 7, 228),
     "setxattrat": (48, 463, 463, 463, 463),
     "fsmount": (49, 432, 432, 432, 432),
+    "userfaultfd": (50, 323, 374, 282, 388),
+    "pidfd_getfd": (51, 438, 438, 438, 438),
+    "kexec_load": (52, 246, 283, 104, 347),
+    "kexec_file_load": (53, 320, -1, 294, 401),
 }
 
 HANDLERS: dict[str, tuple[int, ...]] = {
@@ -100,7 +104,7 @@ HANDLERS: dict[str, tuple[int, ...]] = {
     "exit_accept": (24,),
     "exit_listen": (25,),
     "exit_socket": (26,),
-    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 39, 40),
+    "exit_kernel": (27, 28, 29, 30, 31, 35, 36, 37, 38, 39, 40, 50, 51, 52, 53),
     "exit_credentials": (32, 33, 34),
 }
 """Program of syscalls.bpf.c: the calls that it is reached for."""
@@ -120,7 +124,7 @@ _FUNCTION_OF = {"umount2": "umount"}
 
 _MAY_BE_ABSENT = frozenset({
     "fchmodat2", "openat2", "open_by_handle_at", "init_module", "finit_module", "delete_module", "io_uring_setup",
-    "process_vm_writev", "setxattrat",
+    "process_vm_writev", "setxattrat", "userfaultfd", "pidfd_getfd", "kexec_load", "kexec_file_load",
 })  # fmt: skip
 """Calls that came after 5.8 or that a kernel can be built without: where their function is missing, so are they."""
 

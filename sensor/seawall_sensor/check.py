@@ -43,6 +43,7 @@ EVENT_KINDS: dict[type[Any], frozenset[Kind]] = {
     events.ModuleLoad: frozenset({Kind.MODULE}),
     events.BpfLoad: frozenset({Kind.BPF}),
     events.IoUring: frozenset({Kind.IO_URING}),
+    events.KernelCall: frozenset({Kind.KERNEL_CALL}),
     events.Signal: frozenset({Kind.SIGNAL}),
     events.ProcessVmWrite: frozenset({Kind.VM_WRITE, Kind.OPEN}),
 }
@@ -69,6 +70,7 @@ WORDS: dict[Kind, str] = {
     Kind.CREDENTIALS: "changes of user ids and capabilities",
     Kind.MODULE: "kernel modules",
     Kind.BPF: "eBPF programs loaded",
+    Kind.KERNEL_CALL: "page faults taken over, descriptors taken from other processes, kernels loaded",
     Kind.IO_URING: "requests through io_uring",
     Kind.SIGNAL: "signals between processes",
     Kind.VM_WRITE: "writes into other processes' memory",

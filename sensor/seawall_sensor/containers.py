@@ -82,6 +82,16 @@ class Container:
         """Return the mounts from the node as a `ContainerStart` says them."""
         return tuple((mount.source, mount.target, mount.read_only) for mount in self.mounts[:64])
 
+    def node_path(self, path: str) -> str:
+        """Return where a path of the container lies on the node; empty when it is in nothing that is mounted from there."""
+        best: Mount | None = None
+        for mount in self.mounts:
+            target = mount.target.rstrip("/")
+            inside = path.startswith(target) and path[len(target) : len(target) + 1] in ("", "/")
+            if inside and mount.source.startswith("/") and (best is None or len(mount.target) > len(best.target)):
+                best = mount
+        return best.source.rstrip("/") + path[len(best.target.rstrip("/")) :] if best is not None else ""
+
 
 class ContainerIndex:
     """Containers by cgroup. `on_host_cgroup` is called for every cgroup found to be the node's own."""

@@ -58,7 +58,7 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
     "exit_listen": frozenset({Kind.LISTEN}),
     "exit_socket": frozenset({Kind.SOCKET}),
     "exit_kernel": frozenset({
-        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.IO_URING, Kind.VM_WRITE,
+        Kind.PTRACE, Kind.NAMESPACE, Kind.MODULE, Kind.BPF, Kind.IO_URING, Kind.VM_WRITE, Kind.KERNEL_CALL,
     }),
     "exit_credentials": frozenset({Kind.CREDENTIALS}),
     "on_module_load": frozenset({Kind.MODULE}),

@@ -42,9 +42,10 @@ class Kind(IntEnum):
     BLOCKED = 29
     TIMES = 30
     FILE_CAPS = 31
+    KERNEL_CALL = 32
 
 
-KINDS = 32
+KINDS = 64
 
 ORIGINS = ("", "image", "upper", "memfd", "tmpfs", "bind", "host")
 """`enum origin`, in the words of `Process.origin`."""

@@ -37,6 +37,7 @@ int main(int n, char **args) { return ptrace(PTRACE_ATTACH, atoi(args[1]), 0, 0)
 
 
 CALLS = """
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -93,6 +94,19 @@ int main(int n, char **args)
         int fs = syscall(SYS_fsopen, args[2], 0);
         syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, 0, 0, 0);
         return syscall(SYS_fsmount, fs, 0, 0) < 0;
+    }
+    if (!strcmp(args[1], "faults"))
+        return syscall(SYS_userfaultfd, 0) < 0;
+    if (!strcmp(args[1], "kexec"))
+        return syscall(SYS_kexec_load, 0, 0, 0, 0) < 0;
+    if (!strcmp(args[1], "take"))
+        return syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, atoi(args[2]), 0), 1, 0) < 0;
+    if (!strcmp(args[1], "handle")) {
+        struct { struct file_handle head; char rest[128]; } handle = { .head.handle_bytes = 128 };
+        int id;
+        if (name_to_handle_at(AT_FDCWD, args[2], &handle.head, &id, 0))
+            return 1;
+        return open_by_handle_at(open(args[2], O_RDONLY), &handle.head, O_RDONLY) < 0;
     }
     if (!strcmp(args[1], "shell")) {
         /* A shell with a connection as the descriptors that are named: "012" all, "0" its input alone. */

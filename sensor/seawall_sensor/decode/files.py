@@ -28,8 +28,9 @@ from seawall_sensor.processes import Entry
 from seawall_sensor.records import HEAD, OPEN_CREATED, OPEN_SCRIPT, OPEN_WRITES, ORIGINS, File, Head, Kind
 
 _DEVICES = {0o060000: "block", 0o020000: "char"}
+_OPEN_BY_HANDLE = 5
 _MOUNT, _UMOUNT, _MOVE_MOUNT, _FSMOUNT = 19, 20, 21, 49
-"""Operations of a mount record, `enum call`."""
+"""Operations of a file record, `enum call`."""
 _TYPED = frozenset({_MOUNT, _MOVE_MOUNT, _FSMOUNT})
 """Those whose fourth text is the type of the file system."""
 _REASONS = {1: "drift", 2: "listed", 3: "network"}
@@ -70,6 +71,7 @@ def opened(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
         FileOpen(
             **enricher.base(head, entry, container),
             path=path,
+            node_path=container.node_path(path) if container is not None else "",
             flags=record.flags & (OPEN_SCRIPT - 1),
             writes=writes,
             creates=bool(record.flags & OPEN_CREATED),
@@ -132,6 +134,8 @@ def read(enricher: Enricher, head: Head, data: bytes, found: Found) -> None:
             inode=record.inode,
             target_pid=target_pid,
             target_container=target_container,
+            node_path=container.node_path(path) if container is not None else "",
+            by_handle=record.operation == _OPEN_BY_HANDLE,
         )
     )
 

@@ -11,6 +11,7 @@ from seawall.domain.runtime_events import (
     CredentialChange,
     FileOpen,
     IoUring,
+    KernelCall,
     ModuleLoad,
     NamespaceChange,
     ProcessVmWrite,
@@ -45,6 +46,7 @@ _BPF_TYPES = (
 _URING = {13: "accept", 16: "connect", 18: "openat", 28: "openat2", 35: "renameat", 36: "unlinkat", 37: "mkdirat",
           38: "symlinkat", 39: "linkat", 45: "socket"}  # fmt: skip
 _FAMILIES = {17: "packet", 2: "inet", 10: "inet6"}
+_FURTHER_CALLS = {50: "userfaultfd", 51: "pidfd_getfd", 52: "kexec_load", 53: "kexec_file_load"}
 _MODULE_REQUESTED = 37
 """Operation of a module record that only says the kernel asked for one."""
 
@@ -137,6 +139,18 @@ def _raw_socket(_: Enricher, record: Kernel, _text: str, _entry: Entry, base: di
     )
 
 
+def _kernel_call(enricher: Enricher, record: Kernel, _text: str, _entry: Entry, base: dict[str, Any]) -> RuntimeEvent:
+    target = enricher.processes.peek(record.target_pid) if record.target_pid else None
+    return KernelCall(
+        **base,
+        call=_FURTHER_CALLS[record.operation],
+        flags=record.value & 0xFFFFFFFF,
+        target_pid=record.target_pid,
+        target_exe=target.exe if target is not None else "",
+        target_container=enricher.container_id_of(target) if target is not None else "",
+    )
+
+
 def _swap(value: int) -> int:
     return (value & 0xFF) << 8 | value >> 8 & 0xFF
 
@@ -144,6 +158,7 @@ def _swap(value: int) -> int:
 _MAKE: dict[int, _Make] = {
     Kind.SIGNAL: _signal, Kind.CREDENTIALS: _credentials, Kind.NAMESPACE: _namespace, Kind.PTRACE: _ptrace,
     Kind.VM_WRITE: _vm_write, Kind.MODULE: _module, Kind.BPF: _bpf, Kind.SOCKET: _raw_socket,
+    Kind.KERNEL_CALL: _kernel_call,
 }  # fmt: skip
 
 

@@ -325,13 +325,25 @@ def told(process: Process) -> str:
     if name in CONTAINER_CLIENTS:
         return ""
     if name in SHELLS:
-        return script_text(process) or process.command_line
+        return plain(script_text(process)) or process.command_line
     return process.command_line
+
+
+_BRACED = re.compile(r"\{([^\s{}]*,[^\s{}]*)\}")
+
+
+def plain(text: str) -> str:
+    """Return a shell's text with the blanks that it spares itself: `{base64,-d}` and `base64${IFS}-d` are `base64 -d`."""
+    if "$IFS" in text or "${IFS" in text:
+        text = re.sub(r"\$IFS(?:\$\d)?|\$\{IFS[^}]*\}", " ", text)
+    return _BRACED.sub(lambda match: match[1].replace(",", " "), text) if "{" in text else text
 
 
 _ELSEWHERE = re.compile(
     r"^(/(?!(?:tmp|src|build|work|workspace|code|data)/)[^/]+(?:/[^/]+)?)(/(?:etc|var/(?:lib/kubelet|spool|log|backups)|root|home)/.+)$"
 )
+_NODE = re.compile(r"/(?:etc|root|home|boot|var/(?:spool|log|lib/(?:kubelet(?!/pods/|/plugins/)|rancher|k0s)))/")
+"""What is the node's own: not the volumes of pods, which lie on it too."""
 _HOST_ROOTS = re.compile(
     r"^/(?:host|hostfs|rootfs|host-root|hostroot|node|node-root|mnt/host|mnt/rootfs|proc/\d+/root)$|(?:^|/)[\w-]*host[\w-]*$"
 )
@@ -340,6 +352,9 @@ _HOST_ROOTS = re.compile(
 def root_and_path(event: RuntimeEvent, path: str) -> tuple[str, str]:
     """Split a container's path into another system's root that is mounted there, and the path in it: ("/host",
     "/etc/shadow"). The root is empty for the container's own files and for the node's processes."""
+    node_path = getattr(event, "node_path", "")
+    if node_path and path == getattr(event, "path", "") and _NODE.match(node_path):
+        return "/host", node_path
     if event.container is None or path.startswith(
         ("/etc/", "/root/", "/home/", "/var/", "/usr/", "/opt/", "/app/", "/srv/")
     ):

@@ -38,6 +38,7 @@ from seawall.domain.runtime_events.kernel import (
     BpfLoad,
     CredentialChange,
     IoUring,
+    KernelCall,
     ModuleLoad,
     NamespaceChange,
     ProcessVmWrite,
@@ -100,6 +101,7 @@ __all__ = [
     "Heartbeat",
     "ImageInUse",
     "IoUring",
+    "KernelCall",
     "Listen",
     "Loss",
     "ModuleLoad",
@@ -124,7 +126,7 @@ __all__ = [
 AnyRuntimeEvent = (
     ProcessExec | ScriptRun | ProcessExit | ProcessFork | FileOpen | FileRename | FileUnlink | FileChmod | FileLink | Mount
     | SensitiveRead | Connect | Accept | Listen | UdpSend | Flow | DnsQuery | DnsAnswer | RawSocket | Ptrace
-    | NamespaceChange | CredentialChange | ModuleLoad | BpfLoad | IoUring | Signal | ProcessVmWrite | ContainerStart
+    | NamespaceChange | CredentialChange | ModuleLoad | BpfLoad | IoUring | KernelCall | Signal | ProcessVmWrite | ContainerStart
     | ContainerStop | Enforced | FileVerdict | ImageInUse | NodeInventory | Loss
     | Heartbeat | FileTimes | FileCapabilities
 )  # fmt: skip

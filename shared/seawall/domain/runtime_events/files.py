@@ -25,6 +25,8 @@ class FileEvent(RuntimeEvent, frozen=True):
 class FileOpen(FileEvent, frozen=True, tag="file_open"):
     """A file was opened: for writing anywhere watched, for reading never (that is `SensitiveRead`)."""
 
+    node_path: str = ""
+    """As in `SensitiveRead`."""
     flags: int = 0
     """open(2) flags of x86-64."""
     writes: bool = False
@@ -137,3 +139,7 @@ class SensitiveRead(RuntimeEvent, frozen=True, tag="sensitive_read"):
     """Container id of `target_pid`, empty = the node or not known."""
     file_type: str = ""
     """block or char: a device; empty = a regular file."""
+    node_path: str = ""
+    """Where the file lies on the node, when the path leads into a folder that is mounted from there."""
+    by_handle: bool = False
+    """Opened by a file handle (open_by_handle_at), past every folder above it."""

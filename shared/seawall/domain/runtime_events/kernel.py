@@ -53,6 +53,20 @@ class BpfLoad(RuntimeEvent, frozen=True, tag="bpf_load"):
     name: str = ""
 
 
+class KernelCall(RuntimeEvent, frozen=True, tag="kernel_call"):
+    """A further call that reaches into the kernel or into another process; refused ones too (`result`)."""
+
+    call: str
+    """userfaultfd, pidfd_getfd, kexec_load or kexec_file_load."""
+    flags: int = 0
+    """Of userfaultfd(2); the descriptor that pidfd_getfd(2) asks for."""
+    target_pid: int = 0
+    """For pidfd_getfd(2): whose descriptor."""
+    target_exe: str = ""
+    target_container: str = ""
+    """Container id of the target; empty = the node."""
+
+
 class IoUring(RuntimeEvent, frozen=True, tag="io_uring"):
     """An io_uring was set up, or a request that matters went through one."""
 

@@ -60,12 +60,18 @@ CASES: Cases = {
         ],
     ),
     "RT-0605": (
-        [read("/etc/shadow"), read("/host/etc/shadow")],
-        [read("/etc/shadow", "sshd"), read("/etc/passwd"), read("/etc/shadow", "cp a b", where=HOST)],
+        [read("/etc/shadow"), read("/host/etc/shadow"), read("/srv/x/shadow", node_path="/etc/shadow")],
+        [
+            read("/etc/shadow", "sshd"),
+            read("/etc/passwd"),
+            read("/etc/shadow", "cp a b", where=HOST),
+            read("/srv/x/shadow", node_path="/var/lib/kubelet/pods/1/volumes/a/etc/shadow"),
+        ],
     ),
     "RT-0606": (
         [
             read("/host/var/lib/kubelet/kubeconfig"),
+            read("/k/pki/kubelet-client-current.pem", node_path="/var/lib/kubelet/pki/kubelet-client-current.pem"),
             read("/var/lib/kubelet/pki/kubelet-client-current.pem", "bash", where=HOST),
         ],
         [read("/var/lib/kubelet/kubeconfig", "kubelet", where=HOST), read("/var/lib/kubelet/config.yaml", where=HOST)],

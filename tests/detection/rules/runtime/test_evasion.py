@@ -17,7 +17,7 @@ def emptied(path: str, command: str = "sh x.sh", **more: object) -> FileOpen:
 
 
 def linked(path: str, target: str, command: str = "ln -s a b", **more: object) -> FileLink:
-    return event(FileLink, command, path=path, target=target, symbolic=True, **more)
+    return event(FileLink, command, **({"path": path, "target": target, "symbolic": True} | more))
 
 
 def dated(path: str, command: str = "x", *, days: float = 400, **more: object) -> FileTimes:
@@ -122,8 +122,10 @@ CASES: Cases = {
         [ran("docker ps", where=HOST), ran("buildah images")],
     ),
     "RT-0816": (
-        [linked("/etc/shadow", "/tmp/s"), linked("/", "/var/log/x"), linked("/root/.ssh", "/tmp/k")],
+        [linked("/etc/shadow", "/tmp/s"), linked("/", "/var/log/x"), linked("/root/.ssh", "/tmp/k"),
+         linked("/etc/shadow", "/srv/notes", symbolic=False)],
         [
+            linked("/etc/shadow", "/srv/notes"), linked("/srv/a", "/srv/b", symbolic=False),
             linked("/root/.pyenv/versions/3.11/bin/python3", "/tmp/venv/bin/python3", where=HOST),
             linked("/usr/bin/x", "/tmp/x"), linked("/etc/shadow", "/tmp/s", by=["dpkg -i x"]),
         ],

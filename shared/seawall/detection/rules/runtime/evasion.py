@@ -756,6 +756,11 @@ def image_built(event: ProcessExec) -> Match | None:
     return Match(f"{process.command_line[:160]}", key=name) if builds else None
 
 
+_SECRETS = re.compile(
+    r"^/etc/g?shadow$|/serviceaccount/(?:\.\.[^/]+/)?token$|/\.ssh/id_[a-z0-9]+$|/\.aws/credentials$|/pki/kubelet-client-current\.pem$"
+)
+
+
 @detection(
     id="RT-0816",
     title="Link placed over a sensitive file",
@@ -770,14 +775,21 @@ def image_built(event: ProcessExec) -> Match | None:
 )
 def sensitive_link(event: FileLink) -> Match | None:
     """A link to shadow, sudoers, root's home, kubelet data or the runtime socket is made in a place others write to, or
-    by a container that links to a path of the node (subPath and log symlink escapes)."""
+    by a container that links to a path of the node (subPath and log symlink escapes); or password hashes, keys or a token get
+    another name by a hard link, under which reading them is nobody's business."""
     if in_build(event) or by_package_manager(event):
         return None
-    if not re.match(
+    if not _SECRETS.search(event.path) and not re.match(
         r"^/(?:etc/(?:shadow|gshadow|sudoers|passwd|kubernetes)|root/?$|root/\.(?:ssh|aws|kube|gnupg|docker)|var/lib/kubelet|run/(?:containerd|docker|crio)|var/run/docker|proc/1/|dev/(?:sd|nvme|mem|kmem)|$)",
         event.path,
     ):
         return None
+    if not event.symbolic and _SECRETS.search(event.path):
+        return Match(
+            f"{event.process} gave {event.path} another name, {event.target}",
+            entities=(file_entity(event, event.path),),
+            key=event.path,
+        )
     container_log = event.container is not None and event.target.startswith(
         ("/var/log/", "/host/var/log/", "/data/", "/mnt/")
     )

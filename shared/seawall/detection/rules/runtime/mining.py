@@ -9,6 +9,7 @@ from seawall.detection.declaration import Logic, detection
 from seawall.detection.indicators import indicators
 from seawall.detection.processes import (
     DOWNLOADERS,
+    INTERPRETERS,
     SHELLS,
     domain_entity,
     hosts,
@@ -142,6 +143,10 @@ _MINER_FILE = re.compile(
 )
 
 
+_FETCHING = ("curl", "wget", "urlretrieve", "urlopen", "requests.get", "LWP", "http.get", "https.get")
+"""Words of a text that fetches something."""
+
+
 @detection(
     id="RT-0203",
     title="Coin miner was downloaded",
@@ -151,7 +156,7 @@ _MINER_FILE = re.compile(
     response="Find what started the download and remove the file.",
     action="downloaded a coin miner",
     logic=Logic.LIST,
-    programs=DOWNLOADERS | SHELLS | frozenset({"git"}),
+    programs=DOWNLOADERS | SHELLS | INTERPRETERS | frozenset({"git"}),
     catalogue=("K8S.NODE_CryptoCoinMinerDownload",),
     needs=(EXECS,),
     confidence="high",
@@ -162,7 +167,7 @@ def miner_download(event: ProcessExec) -> Match | None:
     """A download tool fetches a file, or from a host, that belongs to miners."""
     text = told(event.process)
     name = program(event.process)
-    if name in SHELLS and not any(tool in text for tool in ("curl", "wget")):
+    if name in SHELLS | INTERPRETERS and not any(tool in text for tool in _FETCHING):
         return None
     pools = indicators().domains("mining_domains")
     for host, path in urls(text):

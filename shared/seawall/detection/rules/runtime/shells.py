@@ -21,6 +21,7 @@ from seawall.detection.processes import (
     is_hidden,
     is_temporary,
     on_platform,
+    plain,
     program,
     programs,
     reads_commands,
@@ -114,7 +115,7 @@ def reverse_shell(event: ProcessExec) -> Match | None:
         to = f" ({event.peer})" if event.peer else ""
         ways = "input and output" if both else "input"
         return Match(f"{name} has a network connection as its {ways}{to}", entities=entities, key="socket")
-    text = script_text(event.process) or (event.process.command_line if name in ("socat", "ncat", "nc") else "")
+    text = plain(script_text(event.process)) or (event.process.command_line if name in ("socat", "ncat", "nc") else "")
     if len(text) < 10:
         return None
     found = _REVERSE.search(text[:8192])
@@ -626,14 +627,15 @@ def nohup_hidden(event: ProcessExec) -> Match | None:
         return None
     if name in SHELLS:
         found = re.search(
-            r"\b(?:nohup|setsid)\s+(?:-\S+\s+)*(?:(?:ba|da)?sh\s+|python\d?\s+|perl\s+)?(\S+)", script_text(process)
+            r"\b(?:nohup|setsid)\s+(?:-\S+\s+)*((?:ba|da)?sh\s+|python\d?\s+|perl\s+)?(\S+)", script_text(process)
         )
-        target = found.group(1) if found else ""
+        target, direct = (found.group(2), not found.group(1)) if found else ("", False)
     else:
         rest = [item for item in process.args[1:] if not item.startswith("-")]
         target = next((item for item in rest if item.rpartition("/")[2] not in SHELLS | INTERPRETERS), "")
-    if not target:
-        return None
+        direct = rest[:1] == [target]
+    if not target or (direct and "/" not in target):
+        return None  # a command without a slash is looked for in PATH, not here
     path = target if target.startswith("/") else f"{process.cwd.rstrip('/')}/{target}"
     if is_temporary(path) or is_hidden(target.removeprefix("./")):
         return Match(f"{name} detaches {path}", entities=(file_entity(event, path),), key=path)
@@ -729,6 +731,8 @@ def discovery_burst(event: ProcessExec) -> Match | None:
         return None
     if name == "env" and any("=" not in argument and not argument.startswith("-") for argument in process.args[1:]):
         return None  # it starts a program: `#!/usr/bin/env bash`
+    if name == "mount" and any(argument.startswith("/") for argument in process.args[1:]):
+        return None  # it mounts, and lists nothing
     container = event.container
     if (
         container is not None
