@@ -66,6 +66,9 @@ def main() -> int:
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--platform", default="", help="as `uv pip install --python-platform` takes it, or `here`")
     parser.add_argument("--output", type=Path, default=DIST)
+    parser.add_argument(
+        "--loose", action="store_true", help="leave sources as they are and write no zip: it is quicker"
+    )
     arguments = parser.parse_args()
     target = TARGETS[arguments.target]
     folder = arguments.output / arguments.target
@@ -74,7 +77,9 @@ def main() -> int:
         ROOT / "functions" / target.source, folder, ignore=shutil.ignore_patterns("__pycache__", ".funcignore")
     )
     write_requirements(folder, target)
-    install(folder, target, arguments.platform or target.platform)
+    install(folder, target, arguments.platform or target.platform, loose=arguments.loose)
+    if arguments.loose:
+        return 0
     archive = arguments.output / f"seawall-{arguments.target}.zip"
     pack(folder, archive)
     unpacked_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
@@ -95,8 +100,8 @@ def write_requirements(folder: Path, target: Target) -> None:
     (folder / "requirements.txt").write_text(f"{lock}./wheels/{wheel.name} --hash=sha256:{digest}\n")
 
 
-def install(folder: Path, target: Target, platform: str) -> None:
-    """Install the locked packages for `platform` into the folder, without what the apps never load, compiled."""
+def install(folder: Path, target: Target, platform: str, *, loose: bool = False) -> None:
+    """Install the locked packages for `platform` into the folder, without what the apps never load; compiled unless `loose`."""
     place = folder / target.packages
     where = [] if platform == "here" else ["--python-platform", platform]
     run(
@@ -125,8 +130,9 @@ def install(folder: Path, target: Target, platform: str) -> None:
     if endpoints.exists():  # botocore's loader reads both forms
         endpoints.with_suffix(".json.gz").write_bytes(gzip.compress(endpoints.read_bytes(), 9, mtime=0))
         endpoints.unlink()
-    strip(place)
-    compile_packages(place)
+    if not loose:
+        strip(place)
+        compile_packages(place)
 
 
 def strip(place: Path) -> None:
