@@ -60,3 +60,15 @@ def security(**fields: Any) -> dict[str, Any]:
 )
 def test_baseline(control: str, document: dict[str, Any], expected: Status) -> None:
     assert status(document, control) is expected
+
+
+def test_a_knative_service_runs_pods_and_is_no_service_of_the_core() -> None:
+    spec = pod(security(privileged=True))["spec"]
+    service = {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": "k", "namespace": "shop"},
+        "spec": {"template": {"spec": spec}},
+    }
+    assert status(service, "WL-001") is Status.FAIL
+    assert status(service, "NW-007") is Status.NOT_APPLICABLE

@@ -123,3 +123,11 @@ def test_modules_that_call_each_other_twice_end_at_a_limit(tmp_path, monkeypatch
     files = {f"m{n}/main.tf": call % ("a", n + 1) + call % ("b", n + 1) for n in range(12)}
     loaded = load(written(tmp_path, files | {"m12/main.tf": REGISTRY % "true"}))
     assert ["more than 50 module calls" in note.reason for note in loaded.notes] == [True]
+
+
+def test_what_is_yet_to_be_computed_is_no_failure(tmp_path: Path) -> None:
+    scan = 'resource "aws_ecr_repository" "r" {{\n  name = "r"\n  image_scanning_configuration {{\n    scan_on_push = {}\n  }}\n}}\n'
+    for value, status in (("data.x.y.z", Status.UNKNOWN), ("false", Status.FAIL), ("true", Status.PASS)):
+        (tmp_path / "main.tf").write_text(scan.format(value))
+        report = assess(load(tmp_path).objects, today=date(2026, 8, 1), controls=["RG-12"])
+        assert report.status_of("RG-12") is status

@@ -244,7 +244,24 @@ def evaluate(
         if collecting:
             gc.enable()
     report.passed = {number: targets for number, targets in passed.items() if targets}
+    report.found = [_computed(report, item) for item in report.found] if _has_terraform(world) else report.found
     return report
+
+
+def _has_terraform(world: World) -> bool:
+    return any(obj.source.endswith(".tf") for obj in world.objects)
+
+
+def _computed(report: Report, item: tuple[int, int, Finding]) -> tuple[int, int, Finding]:
+    """What Terraform has yet to compute is no failure: nobody knows the value."""
+    number, target, finding = item
+    actual = finding.actual
+    is_expression = isinstance(actual, str) and actual.startswith("${") and actual.endswith("}")
+    if not is_expression or finding.status is not Status.FAIL or target < 0:
+        return item
+    if not report.object(target).source.endswith(".tf"):
+        return item
+    return number, target, finding._replace(status=Status.UNKNOWN, reason="Terraform computes the value")
 
 
 def _judge_all(

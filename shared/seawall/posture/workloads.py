@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from seawall.posture.objects import Obj, mapping, sequence, text
 
+KNATIVE: Final = "Service:serving.knative.dev"
 TEMPLATE_PATHS: Final = {
     "Pod": "",
     "PodTemplate": "template",
@@ -28,7 +29,7 @@ TEMPLATE_PATHS: Final = {
     "Sandbox": "spec.podTemplate",
     "SandboxTemplate": "spec.podTemplate",
     "SandboxWarmPool": "spec.podTemplate",
-    "Service:serving.knative.dev": "spec.template",
+    KNATIVE: "spec.template",
 }
 """Where each kind keeps its pod template; a Pod is its own."""
 
@@ -182,9 +183,14 @@ def capability(name: str) -> str:
     return name.strip().upper().removeprefix("CAP_")
 
 
+def kind_of(obj: Obj) -> str:
+    """Return the kind, with its group where that tells it from a kind of the same name: Knative's Service runs pods."""
+    return KNATIVE if obj.kind == "Service" and obj.api_version.startswith("serving.knative.dev/") else obj.kind
+
+
 def template_of(obj: Obj) -> tuple[dict[str, Any], str] | None:
     """Return the pod template of an object and its path; None for kinds without one."""
-    path = TEMPLATE_PATHS.get(obj.kind)
+    path = TEMPLATE_PATHS.get(kind_of(obj))
     if path is None:
         return None
     if not path:
@@ -199,7 +205,7 @@ def workloads_of(objects: Iterable[Obj]) -> list[Workload]:
 
     A pod whose owner was not collected stands for that owner: its replicas are reported once, under the owner's name.
     """
-    candidates: list[Obj] = [obj for obj in objects if obj.kind in TEMPLATE_PATHS]
+    candidates: list[Obj] = [obj for obj in objects if kind_of(obj) in TEMPLATE_PATHS]
     known = {(obj.kind, obj.namespace, obj.name): obj for obj in objects}
     found: dict[tuple[str, str, str], Workload] = {}
     order: list[Workload] = []

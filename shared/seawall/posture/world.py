@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from seawall.posture.objects import Note, Obj, mapping, mappings, number, subset_of, text
-from seawall.posture.workloads import Workload, workloads_of
+from seawall.posture.workloads import Workload, kind_of, workloads_of
 
 LATEST_MINOR: Final = 37
 """The newest Kubernetes minor version that the tables of this package know."""
@@ -50,7 +50,7 @@ class World:
         self._minor = minor
         self.by_kind: dict[str, list[Obj]] = defaultdict(list)
         for obj in self.objects:
-            self.by_kind[obj.kind].append(obj)
+            self.by_kind[kind_of(obj)].append(obj)
 
     def of(self, *kinds: str) -> list[Obj]:
         """Return the objects of these kinds."""
