@@ -18,6 +18,29 @@ char LICENSE[] SEC("license") = "GPL";
 #define IORING_OP_MKDIRAT 37
 #define IORING_OP_SOCKET 45
 
+/* Where a request keeps a name: a pointer, since 7.0 a structure with nothing but it. Early kernels lack some of them. */
+struct delayed_filename___here {
+	struct filename *__incomplete_filename;
+} __attribute__((preserve_access_index));
+
+#define NAMES(type, member)                                                            \
+	struct type##___pointer {                                                      \
+		struct filename *member;                                               \
+	} __attribute__((preserve_access_index));                                      \
+	struct type##___delayed {                                                      \
+		struct delayed_filename___here member;                                 \
+	} __attribute__((preserve_access_index))
+NAMES(io_open, filename);
+NAMES(io_unlink, filename);
+NAMES(io_rename, oldpath);
+NAMES(io_link, oldpath);
+
+#define NAME(type, member, req)                                                        \
+	(bpf_core_field_exists(((struct type##___pointer *)0)->member) ?               \
+		 READ(typed(struct type##___pointer, req), member) :                   \
+	 bpf_core_field_exists(((struct type##___delayed *)0)->member) ?               \
+		 READ(typed(struct type##___delayed, req), member.__incomplete_filename) : \
+		 NULL)
 
 static __always_inline int on_request(struct io_kiocb *req)
 {
@@ -33,21 +56,18 @@ static __always_inline int on_request(struct io_kiocb *req)
 	switch (opcode) {
 	case IORING_OP_OPENAT:
 	case IORING_OP_OPENAT2:
-		name = READ(typed(struct io_open, req), filename);
+		name = NAME(io_open, filename, req);
 		flags = READ(typed(struct io_open, req), how.flags);
 		break;
 	case IORING_OP_UNLINKAT:
-		if (bpf_core_type_exists(struct io_unlink))
-			name = READ(typed(struct io_unlink, req), filename);
+		name = NAME(io_unlink, filename, req);
 		break;
 	case IORING_OP_RENAMEAT:
-		if (bpf_core_type_exists(struct io_rename))
-			name = READ(typed(struct io_rename, req), oldpath);
+		name = NAME(io_rename, oldpath, req);
 		break;
 	case IORING_OP_LINKAT:
 	case IORING_OP_SYMLINKAT:
-		if (bpf_core_type_exists(struct io_link))
-			name = READ(typed(struct io_link, req), oldpath);
+		name = NAME(io_link, oldpath, req);
 		break;
 	case IORING_OP_CONNECT:
 		from = (u64)READ(typed(struct io_connect, req), addr);

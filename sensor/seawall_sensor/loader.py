@@ -79,10 +79,13 @@ PROGRAM_KINDS: dict[str, frozenset[Kind]] = {
 }  # fmt: skip
 """Program: the kinds of records that it gives. Those with none only enforce."""
 
-_REFUSED = re.compile(r"prog 'end_(\w+)': failed to (?:load|attach)")
+_REFUSED = re.compile(r"prog '(\w+)': failed to (?:load|attach)")
 _MAX_REFUSED = 3
 _NO_TRAMPOLINES = frozenset({errno.EPERM, 524})
 """Errors of a kernel that has none at all; 524 is ENOTSUPP, which user space has no name for."""
+
+INDISPENSABLE = frozenset({"on_exec", "on_exit"})
+"""Programs without which there is no sensor."""
 
 ENFORCING = frozenset({"may_connect4", "may_connect6", "may_exec"})
 
@@ -174,6 +177,10 @@ class Programs:
         self._programs_by_object: dict[str, tuple[str, ...]] = {}
         self._loaded: dict[str, tuple[str, ...]] = {}
         self._direct = options.direct and kernel_has_type("bpf_rdonly_cast", BTF_FUNC)
+        self._by_helper: set[str] = set()
+        """Objects whose plain loads the kernel refused."""
+        self._refused: dict[str, str] = {}
+        """Programs that the kernel refused in any form, and why."""
 
     def start(self) -> None:
         """Load what the options need, then attach it, most important first.
@@ -200,7 +207,7 @@ class Programs:
                 for program in self._programs_by_object.get(name, ()):
                     if self._reason_against(program, self._sections[program]) is None:
                         self.hooks.missing[program] = error.message
-        self.hooks.direct = self._direct
+        self.hooks.direct = self._direct and not self._by_helper
         self._attach()
 
     def _load_calls(self, folder: Path) -> None:
@@ -230,10 +237,11 @@ class Programs:
             except BpfError as error:
                 self._forget()
                 self.hooks.trampolines = error.message
-                if (one := _REFUSED.search(error.log)) is None:
+                one = _REFUSED.search(error.log)
+                if one is None or not one[1].startswith(END):
                     break
                 # One function that can not be had, or tracing of functions as a whole: the next turn says which.
-                refused.add(one[1])
+                refused.add(one[1].removeprefix(END))
             else:
                 self.hooks.attached += self._loaded.get("names", ())
                 self.hooks.trampolines = ""
@@ -338,13 +346,24 @@ class Programs:
         try:
             self._finish(group or name, found, wanted)
         except BpfError as error:
-            if at_end_of or not self._direct:
+            if at_end_of:
                 raise
-            log.warning(
-                "kernel refused plain loads; reading by helper", extra={"object": name, "reason": error.message}
-            )
-            self._direct = False
+            one = _REFUSED.search(error.log)
+            if self._reads_directly(name):
+                log.warning(
+                    "kernel refused plain loads; reading by helper", extra={"object": name, "reason": error.message}
+                )
+                self._by_helper.add(name)
+            elif one is not None and one[1] in wanted and one[1] not in INDISPENSABLE:
+                # The rest may do without helpers too.
+                self._by_helper.discard(name)
+                self._refused[one[1]] = error.message
+            else:
+                raise
             self._load(name, folder)
+
+    def _reads_directly(self, name: str) -> bool:
+        return self._direct and name not in self._by_helper
 
     def _elsewhere(self, program: str, calls: frozenset[int]) -> bool:
         """Whether a program of a group of handlers is one that another group has, or that its `calls` do not need."""
@@ -354,7 +373,8 @@ class Programs:
 
     def _open(self, name: str, folder: Path) -> BpfObject:
         machine = platform.machine()
-        found = BpfObject(folder / (f"{name}.direct.{machine}.bpf.o" if self._direct else f"{name}.{machine}.bpf.o"))
+        form = "direct." if self._reads_directly(name) else ""
+        found = BpfObject(folder / f"{name}.{form}{machine}.bpf.o")
         if found.constants(".rodata.layout") != layout():
             found.close()
             raise ConfigError(
@@ -385,6 +405,8 @@ class Programs:
 
     def _reason_against(self, program: str, section: str) -> str | None:
         """Return why a program is left out: empty = not needed, None = it is not."""
+        if program in self._refused:
+            return self._refused[program]
         if program in ENFORCING:
             if not self.options.enforce:
                 return ""

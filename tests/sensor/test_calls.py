@@ -10,8 +10,8 @@ from seawall_sensor.calls import CALLS, HANDLERS, call_of_function, call_table, 
 from seawall_sensor.check import kinds_of
 from seawall_sensor.files import script_of
 from seawall_sensor.host import Host
-from seawall_sensor.libbpf import BTF_FUNC, function_prototype, kernel_has_type
-from seawall_sensor.loader import Options, Programs
+from seawall_sensor.libbpf import BTF_FUNC, function_prototype, has_tracepoint, kernel_has_type
+from seawall_sensor.loader import ALTERNATIVES, Options, Programs
 from seawall_sensor.records import Kind
 
 ALL = frozenset(call for calls in HANDLERS.values() for call in calls)
@@ -105,6 +105,31 @@ def test_both_ways_of_reading_the_kernel_s_objects_load_here(programs):
             loaded.close()
         assert loaded.hooks.direct is (direct and kernel_has_type("bpf_rdonly_cast", BTF_FUNC))
     assert attached[0] == attached[1] > {"on_exec"}
+
+
+@pytest.mark.real("ebpf")
+@pytest.mark.bpf
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_program_that_the_kernel_refuses_costs_no_other_one(programs, monkeypatch, direct):
+    absent = next(each for each in ALTERNATIVES if not has_tracepoint(each.replace("on_", "io_uring_", 1)))
+    reasons = Programs._reason_against
+    monkeypatch.setattr(
+        Programs,
+        "_reason_against",
+        lambda self, program, section: (
+            None if program == absent and program not in self._refused else reasons(self, program, section)
+        ),
+    )
+    loaded = Programs(Host.here(), Options(direct=direct))
+    try:
+        loaded.start()
+        attached, missing, reads = set(loaded.hooks.attached), loaded.hooks.missing, loaded.hooks.direct
+    finally:
+        loaded.close()
+    assert absent in missing
+    assert "iouring" in missing[absent]
+    assert {"on_ring_create", "on_exec"} <= attached
+    assert reads is (direct and kernel_has_type("bpf_rdonly_cast", BTF_FUNC)), "its neighbours are read as before"
 
 
 @pytest.mark.real("ebpf")
