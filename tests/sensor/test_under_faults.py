@@ -26,7 +26,7 @@ from .conftest import Running
 pytestmark = [pytest.mark.real("ebpf"), pytest.mark.bpf]
 
 NOW = datetime.now(UTC)
-PROCESSES = int(os.environ.get("SEAWALL_TEST_PROCESSES", "20000"))
+PROCESSES = int(os.environ.get("SEAWALL_TEST_PROCESSES", "50000"))
 SPAWNER = """
 #include <spawn.h>
 #include <stdlib.h>
