@@ -12,17 +12,23 @@ from seawall.domain.alerts import Match
 from seawall.domain.audit_events import CloudActivity
 from seawall.domain.severity import Severity
 
-_AKS = "microsoft.containerservice/managedclusters"
+AKS = "microsoft.containerservice/managedclusters"
+
+
 _GKE = (
     "google.container.v1.clustermanager.",
     "google.container.v1beta1.clustermanager.",
     "google.container.v1alpha1.clustermanager.",
 )
-_PLATFORMS: dict[str, Any] = {
+
+
+PLATFORMS: dict[str, Any] = {
     "platforms": ("aks", "eks", "gke"),
     "platform_notes": {"self-managed": "No cloud management log."},
 }
-_NEEDS = ("cloud management log (Azure Activity, CloudTrail, Google Admin Activity)",)
+
+
+NEEDS = ("cloud management log (Azure Activity, CloudTrail, Google Admin Activity)",)
 
 
 def gke(*names: str) -> tuple[str, ...]:
@@ -34,11 +40,11 @@ def _who(event: CloudActivity) -> str:
     return event.actor or "An unnamed principal"
 
 
-def _place(event: CloudActivity) -> str:
+def place(event: CloudActivity) -> str:
     return event.cluster or event.resource or event.account or "a cluster"
 
 
-def _graded(event: CloudActivity, base: Severity, message: str, *reasons: str, key: str = "") -> Match:
+def graded(event: CloudActivity, base: Severity, message: str, *reasons: str, key: str = "") -> Match:
     kind = context().networks.kind(event.source_ip)
     if kind == "listed":
         base = max(base, Severity.HIGH)
@@ -55,15 +61,15 @@ def _graded(event: CloudActivity, base: Severity, message: str, *reasons: str, k
     attack=("T1552", "T1078.004"),
     on=CloudActivity,
     operations=(
-        f"{_AKS}/listclusteradmincredential/action",
-        f"{_AKS}/accessprofiles/listcredential/action",
-        f"{_AKS}/accessprofiles/clusteradmin/listcredential/action",
-        f"{_AKS}/listclusterusercredential/action",
+        f"{AKS}/listclusteradmincredential/action",
+        f"{AKS}/accessprofiles/listcredential/action",
+        f"{AKS}/accessprofiles/clusteradmin/listcredential/action",
+        f"{AKS}/listclusterusercredential/action",
         "microsoft.kubernetes/connectedclusters/listclusterusercredential/action",
         "microsoft.kubernetes/connectedclusters/listclusterusercredentials/action",
     ),
     catalogue=("X_ClusterAdminCredentialPull",),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("Pipelines that still use the local administrator account.",),
     investigate=("Was the certificate used afterwards (user masterclient in the audit log)?",),
     response="Switch local accounts off, rotate the cluster's certificates.",
@@ -78,7 +84,7 @@ def admin_credentials_downloaded(event: CloudActivity) -> Match | None:
         "admin" in event.operation or "clusteradmin" in event.resource.lower() or "accessprofiles" in event.operation
     )
     base = Severity.MEDIUM if admin else Severity.INFORMATIONAL
-    return _graded(event, base, f"downloaded {'administrator' if admin else 'user'} credentials of {_place(event)}")
+    return graded(event, base, f"downloaded {'administrator' if admin else 'user'} credentials of {place(event)}")
 
 
 @detection(
@@ -88,32 +94,32 @@ def admin_credentials_downloaded(event: CloudActivity) -> Match | None:
     attack=("T1609", "T1651"),
     on=CloudActivity,
     operations=(
-        f"{_AKS}/runcommand/action",
-        f"{_AKS}/commandresults/read",
+        f"{AKS}/runcommand/action",
+        f"{AKS}/commandresults/read",
         "microsoft.compute/virtualmachinescalesets/virtualmachines/runcommand/action",
         "microsoft.compute/virtualmachines/runcommand/action",
         "ssm:sendcommand",
         "ssm:startsession",
     ),
     catalogue=("runtime-coverage: AKS run-command",),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("Administration of private clusters without a jump host.",),
     investigate=("The command itself is not in the log: look at the command's pod in the namespace aks-command.",),
     response="Take the run-command action from the role.",
     action="ran a command through the cloud",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def cloud_run_command(event: CloudActivity) -> Match | None:
     """`az aks command invoke` runs anything as cluster administrator, past network rules and Kubernetes RBAC."""
     if event.operation.endswith("/read"):
         return None
-    cluster = event.operation.startswith(_AKS)
+    cluster = event.operation.startswith(AKS)
     nodes = cluster or re.search(r"aks-|eks|gke|kube", event.resource.lower()) is not None
     return (
-        _graded(
+        graded(
             event,
             Severity.MEDIUM if cluster else Severity.LOW,
-            f"ran a command on {_place(event)} through {event.operation}",
+            f"ran a command on {place(event)} through {event.operation}",
         )
         if nodes
         else None
@@ -149,12 +155,12 @@ _ADMIN_ROLES = re.compile(
         "Elastic: EKS Access Entry Modified",
         "Elastic: EKS Access Entry Granted Cluster Admin Policy",
     ),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("Terraform or Bicep that sets the cluster up.",),
     investigate=("Who gets in, with which rights?",),
     response="Remove the entry or role assignment.",
     action="gave somebody administrator access to the cluster",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def cluster_access_changed(event: CloudActivity) -> Match | None:
     """An EKS access entry, an Azure role assignment or a Google IAM binding made somebody able to log in as administrator."""
@@ -163,12 +169,12 @@ def cluster_access_changed(event: CloudActivity) -> Match | None:
         policy, groups = text(request.get("policyArn")), texts(request.get("kubernetesGroups"))
         principal = text(request.get("principalArn"))
         if "AmazonEKSClusterAdminPolicy" in policy or "AmazonEKSAdminPolicy" in policy or "system:masters" in groups:
-            return _graded(event, Severity.HIGH, f"made {principal or 'somebody'} an administrator of {_place(event)}")
+            return graded(event, Severity.HIGH, f"made {principal or 'somebody'} an administrator of {place(event)}")
         base = (
             Severity.LOW if operation in ("eks:deleteaccessentry", "eks:disassociateaccesspolicy") else Severity.MEDIUM
         )
-        return _graded(
-            event, base, f"changed who may log in to {_place(event)} ({operation.removeprefix('eks:')}, {principal})"
+        return graded(
+            event, base, f"changed who may log in to {place(event)} ({operation.removeprefix('eks:')}, {principal})"
         )
     if operation.startswith("microsoft.authorization"):
         words = " ".join(all_texts(request)) + event.resource
@@ -176,7 +182,7 @@ def cluster_access_changed(event: CloudActivity) -> Match | None:
             "microsoft.containerservice" not in words.lower() and "microsoft.kubernetes" not in words.lower()
         ):
             return None
-        return _graded(event, Severity.HIGH, f"assigned a cluster administrator role at {event.resource[-160:]}")
+        return graded(event, Severity.HIGH, f"assigned a cluster administrator role at {event.resource[-160:]}")
     bindings = [mapping(item) for item in items(at(request, "policy", "bindings"))]
     deltas = [
         mapping(item) for item in items(at(event.response, "serviceData", "policyDelta", "bindingDeltas"))
@@ -189,7 +195,7 @@ def cluster_access_changed(event: CloudActivity) -> Match | None:
             everyone = {"allUsers", "allAuthenticatedUsers"} & set(texts(item.get("members")))
             if text(item.get("role")) == "roles/owner" and not everyone:
                 continue
-            return _graded(
+            return graded(
                 event,
                 Severity.HIGH if everyone or deltas is not bindings else Severity.MEDIUM,
                 f"granted {text(item.get('role'))} in {event.account or event.resource}",
@@ -203,19 +209,19 @@ def cluster_access_changed(event: CloudActivity) -> Match | None:
     severity=Severity.MEDIUM,
     attack=("T1562.007",),
     on=CloudActivity,
-    operations=("eks:updateclusterconfig", f"{_AKS}/write", *gke("UpdateCluster", "SetMasterAuth", "UpdateMaster")),
+    operations=("eks:updateclusterconfig", f"{AKS}/write", *gke("UpdateCluster", "SetMasterAuth", "UpdateMaster")),
     catalogue=("X_PublicEndpointOpened",),
-    needs=(*_NEEDS, "request parameters"),
+    needs=(*NEEDS, "request parameters"),
     benign=("A planned change.",),
     investigate=("Who can reach the endpoint now?",),
     response="Restore the private endpoint or the authorised ranges.",
     action="made the cluster's endpoint public",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def endpoint_made_public(event: CloudActivity) -> Match | None:
     """Public access was switched on, or the list of allowed networks emptied or widened to everybody."""
     why = _public_why(event)
-    return _graded(event, Severity.MEDIUM, f"opened the API endpoint of {_place(event)}: {why}") if why else None
+    return graded(event, Severity.MEDIUM, f"opened the API endpoint of {place(event)}: {why}") if why else None
 
 
 _ANYWHERE = {"0.0.0.0/0", "::/0", "0.0.0.0/1"}
@@ -253,108 +259,19 @@ def _public_why(event: CloudActivity) -> str:
 
 
 @detection(
-    id="CL-0105",
-    title="Cluster audit logging switched off",
-    severity=Severity.HIGH,
-    attack=("T1562.008",),
-    on=CloudActivity,
-    operations=(
-        "eks:updateclusterconfig",
-        "microsoft.insights/diagnosticsettings/delete",
-        "microsoft.insights/diagnosticsettings/write",
-        *gke("UpdateCluster", "SetLoggingService"),
-        "google.logging.v2.configservicev2.deletesink",
-        "google.logging.v2.configservicev2.updatesink",
-        "google.logging.v2.configservicev2.createexclusion",
-        "google.logging.v2.configservicev2.updateexclusion",
-        "logs:deleteloggroup",
-        "logs:deletesubscriptionfilter",
-        "logs:deletelogstream",
-        "cloudtrail:stoplogging",
-        "cloudtrail:deletetrail",
-        "microsoft.eventhub/namespaces/delete",
-        "microsoft.eventhub/namespaces/eventhubs/delete",
-    ),
-    catalogue=("X_ClusterLoggingDisabled", "Elastic: EKS Control Plane Logging Disabled"),
-    needs=(*_NEEDS, "request parameters"),
-    benign=("A change of the log's destination: the new one must show up.",),
-    investigate=("What happened in the cluster since? Another source (sensor) may still tell.",),
-    response="Switch the log on again, then treat the gap as an incident.",
-    action="switched off the cluster's audit log",
-    confidence="high",
-    **_PLATFORMS,
-)
-def logging_disabled(event: CloudActivity) -> Match | None:
-    """The cluster's audit log, or the way it takes to us, was switched off."""
-    operation, request, resource = event.operation, event.request, event.resource.lower()
-    concerns_cluster = any(
-        word in f"{resource} {' '.join(all_texts(request)).lower()}"
-        for word in ("managedclusters", "/aws/eks/", "eks", "gke", "k8s", "kube", "container")
-    )
-    if operation == "eks:updateclusterconfig":
-        for entry in map(mapping, items(at(request, "logging", "clusterLogging"))):
-            if entry.get("enabled") is False and {"audit", "authenticator", "api"} & set(texts(entry.get("types"))):
-                return _graded(
-                    event, Severity.HIGH, f"switched off {', '.join(texts(entry.get('types')))} logs of {_place(event)}"
-                )
-        return None
-    if operation == "microsoft.insights/diagnosticsettings/write":
-        logs = [mapping(item) for item in items(at(request, "properties", "logs"))]
-        audit = [
-            item
-            for item in logs
-            if text(item.get("category")).startswith("kube-audit")
-            or text(item.get("categoryGroup")) in ("audit", "allLogs")
-        ]
-        off = "managedclusters" in resource and logs and not any(item.get("enabled") is True for item in audit)
-        return _graded(event, Severity.HIGH, f"switched off the audit log of {_place(event)}") if off else None
-    if operation.startswith("google.container"):
-        update = mapping(request.get("update"))
-        if text(update.get("desiredLoggingService")) == "none" or text(request.get("loggingService")) == "none":
-            return _graded(event, Severity.HIGH, f"switched off the logs of {_place(event)}")
-        if "desiredLoggingConfig" in update and "SYSTEM_COMPONENTS" not in texts(
-            at(update, "desiredLoggingConfig", "componentConfig", "enableComponents")
-        ):
-            return _graded(event, Severity.HIGH, f"switched off the logs of {_place(event)}")
-        return None
-    if operation == "microsoft.insights/diagnosticsettings/delete":
-        return (
-            _graded(event, Severity.HIGH, f"deleted the diagnostic setting of {_place(event)}")
-            if "managedclusters" in resource
-            else None
-        )
-    if (
-        operation.startswith("google.logging")
-        and operation.endswith("updatesink")
-        and at(request, "sink", "disabled") is not True
-    ):
-        return None
-    general = operation.startswith("cloudtrail:")
-    return (
-        _graded(
-            event,
-            Severity.HIGH if concerns_cluster or general else Severity.MEDIUM,
-            f"did {operation} on {event.resource or event.account}",
-        )
-        if concerns_cluster or general or "google.logging" in operation
-        else None
-    )
-
-
-@detection(
     id="CL-0106",
     title="Local accounts or weaker login switched on",
     severity=Severity.MEDIUM,
     attack=("T1098", "T1556"),
     on=CloudActivity,
-    operations=(f"{_AKS}/write", *gke("UpdateCluster", "SetMasterAuth", "SetLegacyAbac"), "eks:updateclusterconfig"),
+    operations=(f"{AKS}/write", *gke("UpdateCluster", "SetMasterAuth", "SetLegacyAbac"), "eks:updateclusterconfig"),
     catalogue=("runtime-coverage: AKS local-account credentials",),
-    needs=(*_NEEDS, "request parameters"),
+    needs=(*NEEDS, "request parameters"),
     benign=("Emergency access.",),
     investigate=("Who downloads credentials next?",),
     response="Switch it off again.",
     action="weakened how people log in to the cluster",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def weaker_login(event: CloudActivity) -> Match | None:
     """Local accounts (AKS), basic authentication, client certificates or legacy authorisation (GKE) were switched on."""
@@ -371,7 +288,7 @@ def weaker_login(event: CloudActivity) -> Match | None:
         or at(request, "update", "clientCertificateConfig", "issueClientCertificate") is True
     ):
         why = "basic or certificate login on"
-    return _graded(event, Severity.MEDIUM, f"weakened the login of {_place(event)}: {why}") if why else None
+    return graded(event, Severity.MEDIUM, f"weakened the login of {place(event)}: {why}") if why else None
 
 
 @detection(
@@ -381,8 +298,8 @@ def weaker_login(event: CloudActivity) -> Match | None:
     attack=("T1485", "T1489"),
     on=CloudActivity,
     operations=(
-        f"{_AKS}/delete",
-        f"{_AKS}/agentpools/delete",
+        f"{AKS}/delete",
+        f"{AKS}/agentpools/delete",
         "microsoft.kubernetes/connectedclusters/delete",
         "eks:deletecluster",
         "eks:deletenodegroup",
@@ -390,66 +307,24 @@ def weaker_login(event: CloudActivity) -> Match | None:
         *gke("DeleteCluster", "DeleteNodePool"),
     ),
     catalogue=("Sigma: Azure Kubernetes Cluster Created or Deleted", "X_MassDeletion"),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("A test cluster, a pool that is replaced.",),
     investigate=("Is it a production cluster?",),
     response="Restore from backup; lock production resources against deletion.",
     action="deleted a cluster",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def cluster_deleted(event: CloudActivity) -> Match | None:
     """A cluster or its nodes were deleted."""
     cluster = event.operation.endswith(("managedclusters/delete", "connectedclusters/delete", "deletecluster"))
     production = context().is_production("", event.cluster)
     base = Severity.HIGH if cluster and production else Severity.MEDIUM if cluster else Severity.LOW
-    return _graded(event, base, f"deleted {'cluster' if cluster else 'nodes of'} {_place(event)}")
-
-
-@detection(
-    id="CL-0108",
-    title="Backups of cluster data deleted",
-    severity=Severity.HIGH,
-    attack=("T1490",),
-    on=CloudActivity,
-    operations=(
-        "microsoft.dataprotection/backupvaults/backupinstances/delete",
-        "microsoft.dataprotection/backupvaults/delete",
-        "microsoft.dataprotection/backupvaults/backupinstances/stopprotection/action",
-        "microsoft.compute/snapshots/delete",
-        "ec2:deletesnapshot",
-        "backup:deleterecoverypoint",
-        "backup:deletebackupvault",
-        "backup:deletebackupplan",
-        "google.cloud.gkebackup.v1.backupforgke.deletebackup",
-        "google.cloud.gkebackup.v1.backupforgke.deletebackupplan",
-        "v1.compute.snapshots.delete",
-    ),
-    catalogue=("X_BackupDestroyed",),
-    needs=_NEEDS,
-    benign=("Retention rules (services do it, not people: lowered).",),
-    investigate=("Are there other copies?",),
-    response="Stop the caller, use soft delete to restore.",
-    action="deleted backups",
-    **_PLATFORMS,
-)
-def cloud_backup_deleted(event: CloudActivity) -> Match | None:
-    """Copies that a recovery needs were deleted through the cloud."""
-    strong = any(
-        word in event.operation
-        for word in ("backupvault", "recoverypoint", "gkebackup", "backupplan", "stopprotection")
-    )
-    base = Severity.HIGH if strong and event.actor_type != "service" else Severity.MEDIUM if strong else Severity.LOW
-    return _graded(
-        event,
-        base,
-        f"did {event.operation} on {event.resource[-160:] or event.account}",
-        key=f"{event.actor}|{event.operation}",
-    )
+    return graded(event, base, f"deleted {'cluster' if cluster else 'nodes of'} {place(event)}")
 
 
 _ARM_KUBERNETES = tuple(
     f"{root}/{path}"
-    for root in (_AKS, "microsoft.kubernetes/connectedclusters")
+    for root in (AKS, "microsoft.kubernetes/connectedclusters")
     for path in (
         "rbac.authorization.k8s.io/clusterrolebindings/write", "rbac.authorization.k8s.io/clusterrolebindings/delete",
         "rbac.authorization.k8s.io/rolebindings/write", "rbac.authorization.k8s.io/rolebindings/delete",
@@ -485,7 +360,7 @@ _ARM_KUBERNETES = tuple(
         "Sigma: Azure Kubernetes Pods Deleted",
         "Sigma: Azure Kubernetes Admission Controller",
     ),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("Administration through Azure RBAC or Azure Arc.",),
     investigate=("The cluster's own audit log has the object's contents.",),
     response="As for the object: see the AU analytics.",
@@ -507,7 +382,7 @@ def arm_kubernetes_write(event: CloudActivity) -> Match | None:
     base = Severity.MEDIUM if strong else Severity.LOW
     if any(word in operation for word in ("pods/delete", "secrets/read", "configmaps", "cronjobs", "jobs/")):
         base = Severity.INFORMATIONAL
-    return _graded(event, base, f"did {operation.split('/', 2)[-1]} on {event.resource[-200:]}")
+    return graded(event, base, f"did {operation.split('/', 2)[-1]} on {event.resource[-200:]}")
 
 
 @detection(
@@ -524,12 +399,12 @@ def arm_kubernetes_write(event: CloudActivity) -> Match | None:
         "google.iam.v1.iampolicy.setiampolicy",
     ),
     catalogue=("X_CloudIdentityAnnotation",),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("Deployment of an application that uses cloud services.",),
     investigate=("What may the role do?",),
     response="Remove the association.",
     action="linked a service account to a cloud role",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def pod_identity_linked(event: CloudActivity) -> Match | None:
     """Pods of a service account get the credentials of a cloud role from now on."""
@@ -542,132 +417,15 @@ def pod_identity_linked(event: CloudActivity) -> Match | None:
             for m in texts(mapping(item).get("members"))
         ]
         return (
-            _graded(event, Severity.LOW, f"let {members[0][:160]} act as {event.resource[-160:]}") if members else None
+            graded(event, Severity.LOW, f"let {members[0][:160]} act as {event.resource[-160:]}") if members else None
         )
     account = "/".join(part for part in (text(request.get("namespace")), text(request.get("serviceAccount"))) if part)
     role = text(request.get("roleArn")) or event.resource.split("/federatedIdentityCredentials")[0].rpartition("/")[2]
     powerful = re.search(r"admin|poweruser|root", role, re.IGNORECASE)
-    return _graded(
+    return graded(
         event,
         Severity.MEDIUM if powerful else Severity.LOW,
-        f"linked {account or 'a workload'} of {_place(event)} to {role[-160:]}",
-    )
-
-
-@detection(
-    id="CL-0111",
-    title="Security service switched off for clusters",
-    severity=Severity.HIGH,
-    attack=("T1562.001",),
-    on=CloudActivity,
-    operations=(
-        "guardduty:updatedetector",
-        "guardduty:deletedetector",
-        "guardduty:updatemalwarescansettings",
-        "eks:deleteaddon",
-        "microsoft.security/pricings/write",
-        "microsoft.security/pricings/delete",
-        f"{_AKS}/write",
-        *gke("UpdateCluster"),
-        "microsoft.authorization/policyassignments/delete",
-        "google.cloud.binaryauthorization.v1.binauthzmanagementservicev1.updatepolicy",
-        "microsoft.kubernetesconfiguration/extensions/delete",
-    ),
-    catalogue=("X_SensorTampered", "X_AdmissionWeakened"),
-    needs=(*_NEEDS, "request parameters"),
-    benign=("Change of product.",),
-    investigate=("What ran meanwhile?",),
-    response="Switch the service on again.",
-    action="switched off a security service",
-    **_PLATFORMS,
-)
-def security_service_off(event: CloudActivity) -> Match | None:
-    """The cloud's own threat detection, admission policy or image verification for clusters was switched off."""
-    request, operation = event.request, event.operation
-    why = ""
-    if operation.startswith("guardduty:"):
-        features = [mapping(item) for item in items(request.get("features"))]
-        off = [
-            text(item.get("name"))
-            for item in features
-            if text(item.get("status")) == "DISABLED" and re.search("EKS|RUNTIME", text(item.get("name")))
-        ]
-        sources = at(request, "dataSources", "kubernetes", "auditLogs", "enable")
-        why = (
-            "GuardDuty detector deleted"
-            if "delete" in operation
-            else "GuardDuty off"
-            if request.get("enable") is False
-            else f"GuardDuty {off[0]} off"
-            if off
-            else "GuardDuty audit logs off"
-            if sources is False
-            else ""
-        )
-    elif operation == "eks:deleteaddon":
-        if text(request.get("addonName")) == "aws-guardduty-agent":
-            why = "GuardDuty's agent removed"
-    elif operation.startswith("microsoft.security/pricings"):
-        if re.search(r"containers|kubernetesservice|containerregistry", event.resource.lower()):
-            why = (
-                "Defender plan off"
-                if operation.endswith("delete") or text(at(request, "properties", "pricingTier")).lower() == "free"
-                else ""
-            )
-    elif operation == f"{_AKS}/write":
-        if at(request, "properties", "securityProfile", "defender", "securityMonitoring", "enabled") is False:
-            why = "Defender sensor off"
-        elif at(request, "properties", "addonProfiles", "azurepolicy", "enabled") is False:
-            why = "Azure Policy off"
-    elif operation.startswith("google.container"):
-        update = mapping(request.get("update"))
-        if (
-            at(update, "desiredBinaryAuthorization", "enabled") is False
-            or text(at(update, "desiredBinaryAuthorization", "evaluationMode")) == "DISABLED"
-        ):
-            why = "Binary Authorization off"
-        elif text(at(update, "desiredSecurityPostureConfig", "mode")) == "DISABLED":
-            why = "security posture off"
-    elif operation.startswith("google.cloud.binaryauthorization"):
-        if "ALWAYS_ALLOW" in " ".join(all_texts(request)):
-            why = "image policy allows everything"
-    elif "defender" in event.resource.lower() or "azurepolicy" in event.resource.lower():
-        why = f"{event.resource.rpartition('/')[2]} removed"
-    return _graded(event, Severity.HIGH, f"switched off protection of {_place(event)}: {why}") if why else None
-
-
-@detection(
-    id="CL-0112",
-    title="Break-glass workload deployed past image verification",
-    severity=Severity.MEDIUM,
-    attack=("T1610", "T1562.001"),
-    on=CloudActivity,
-    operations=(
-        "google.cloud.binaryauthorization.v1.binauthzmanagementservicev1.evaluate",
-        "io.k8s.core.v1.pods.create",
-        "google.cloud.binaryauthorization.v1.continuousvalidation.breakglass",
-        "google.cloud.run.v2.services.createservice",
-    ),
-    catalogue=("Sigma: GCP Break-glass Container Workload Deployed",),
-    needs=_NEEDS,
-    platforms=("gke",),
-    platform_notes={"aks": "No such service.", "eks": "No such service."},
-    benign=("A real emergency.",),
-    investigate=("Which image, and who decided it?",),
-    response="Re-deploy with a verified image.",
-    action="deployed a workload past image verification",
-)
-def break_glass(event: CloudActivity) -> Match | None:
-    """The deployment carried the label that lets it past Binary Authorization."""
-    words = (
-        " ".join(all_texts(event.request))
-        + " ".join(mapping(at(event.request, "metadata", "labels")))
-        + event.operation
-    )
-    return (
-        _graded(event, Severity.MEDIUM, f"used break-glass on {_place(event)}")
-        if "image-policy.k8s.io/break-glass" in words or "breakglass" in words
-        else None
+        f"linked {account or 'a workload'} of {place(event)} to {role[-160:]}",
     )
 
 
@@ -684,21 +442,21 @@ def break_glass(event: CloudActivity) -> Match | None:
         "eks:createaccessentry",
         "eks:associateaccesspolicy",
         "eks:updateclusterconfig",
-        f"{_AKS}/listclusteradmincredential/action",
-        f"{_AKS}/runcommand/action",
-        f"{_AKS}/write",
+        f"{AKS}/listclusteradmincredential/action",
+        f"{AKS}/runcommand/action",
+        f"{AKS}/write",
         "microsoft.authorization/roleassignments/write",
         *gke("GetCluster", "ListClusters", "UpdateCluster", "SetMasterAuth"),
     ),
     outcomes=("denied",),
     catalogue=("X_ForbiddenBurst", "Splunk: Amazon EKS Kubernetes cluster scan"),
-    needs=_NEEDS,
+    needs=NEEDS,
     benign=("A role that is too narrow.",),
     investigate=("What else did this principal try?",),
     response="None alone.",
     action="was refused a management call",
     confidence="low",
-    **_PLATFORMS,
+    **PLATFORMS,
 )
 def management_refused(event: CloudActivity) -> Match | None:
     """Somebody tried to change, reach or list clusters and was refused."""
@@ -706,7 +464,7 @@ def management_refused(event: CloudActivity) -> Match | None:
         not re.search(r"describe|list|get", event.operation.rpartition(":")[2].rpartition(".")[2])
         or "listclusteradmin" in event.operation
     )
-    return _graded(
+    return graded(
         event,
         Severity.LOW if changes else Severity.INFORMATIONAL,
         f"was refused {event.operation}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seawall.detection.credentials import CLOUD_CLIS, METADATA, is_token
+from seawall.detection.credentials import is_token
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import (
     DOWNLOADERS,
@@ -16,16 +16,15 @@ from seawall.detection.processes import (
     for_a_person,
     has_inline_code,
     in_build,
-    ip_entity,
     is_host_root,
     on_platform,
     program,
     root_and_path,
     told,
 )
-from seawall.detection.rules.runtime import EXECS, PEERS, READS
+from seawall.detection.rules.runtime import EXECS, READS
 from seawall.domain.alerts import Match
-from seawall.domain.runtime_events import Connect, Process, ProcessExec, SensitiveRead
+from seawall.domain.runtime_events import Process, ProcessExec, SensitiveRead
 from seawall.domain.severity import Severity
 
 _READERS = frozenset(
@@ -37,7 +36,10 @@ _READERS = frozenset(
     }
 )  # fmt: skip
 """Programs that people and scripts read files with; applications read their own credentials themselves."""
+
+
 _BY_HAND = SHELLS | DOWNLOADERS | _READERS | INTERPRETERS
+
 
 _TOKEN_IN_TEXT = re.compile(
     r"/run/secrets/(?:kubernetes\.io/serviceaccount/(?:\.\.data/)?token|eks\.amazonaws\.com/serviceaccount/token|azure/tokens/\S+)"
@@ -116,6 +118,8 @@ _CREDENTIAL_FILES = re.compile(
     r"|credentials\.xml|master\.key|hudson\.util\.Secret|tomcat-users\.xml|secrets\.ya?ml|id_rsa|id_ed25519|id_ecdsa|id_dsa)$"
     r"|^/etc/ssh/ssh_host_\w+_key$|^/etc/ssl/private/\S+|^/etc/kubernetes/pki/\S+\.key$|^/etc/rancher/(?:k3s|rke2)/\S+\.yaml$"
 )
+
+
 _OWN_TOOLS: tuple[tuple[str, frozenset[str]], ...] = (
     (
         ".ssh/",
@@ -213,6 +217,8 @@ _SECRET_WORDS = (
     r"passw(?:or)?d|passwd|secret|token|api[_-]?key|aws_(?:access|secret)|access[_-]?key|private[ _-]?key|credential|BEGIN (?:RSA|OPENSSH|EC|PRIVATE)"  # noqa: S105 - a pattern
     r"|AKIA|ghp_|xox[bp]|client_secret|connection ?string"
 )
+
+
 _FIND_NAMES = re.compile(
     r"-i?(?:name|path|wholename|regex)[= ]?\s*[\"']?\S*(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|\.pem|\.key|\.p12|\.pfx|\.jks|\.kdbx|credential|\.aws|\.azure|\.kube"
     r"|kubeconfig|\.git-credentials|\.netrc|\.npmrc|\.dockercfg|\.docker|secret|token|passw|\.env\b|wp-config|\.ovpn|\.htpasswd|shadow)",
@@ -308,6 +314,8 @@ def secret_search(event: ProcessExec) -> Match | None:
 _SHADOW = re.compile(
     r"^/etc/(?:shadow|gshadow|master\.passwd|security/opasswd|shadow\.bak|gshadow\.bak)-?$|^/etc/sudoers(?:\.d/\S+)?$|^/etc/pam\.d/\S+$|^/var/backups/(?:shadow|gshadow)\S*$"
 )
+
+
 _LOGIN_PROGRAMS = frozenset(
     {
         "login", "su", "sudo", "sshd", "sshd-session", "sshd-auth", "passwd", "chage", "useradd", "usermod", "userdel", "groupadd", "groupmod",
@@ -361,6 +369,8 @@ _KUBELET = re.compile(
     r"|var/lib/kubelet/kubeconfig|etc/rancher/(?:k3s|rke2)/\S+\.yaml|var/lib/rancher/\S+/(?:kubelet\.kubeconfig|admin\.kubeconfig|server/cred/\S+)"
     r"|var/lib/k0s/pki/\S+|root/\.kube/config)$"
 )
+
+
 _NODE_TOOLS = frozenset(
     {
         "kubelet", "kubeadm", "kube-proxy", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "k3s", "k3s-server",
@@ -411,82 +421,6 @@ def kubelet_credentials_read(event: SensitiveRead) -> Match | None:
         (file_entity(event, event.path),),
         event.path,
     )
-
-
-_METADATA_HOSTS = re.compile(
-    r"169\.254\.169\.254|169\.254\.170\.(?:2|23)\b|metadata\.google\.internal|\bfd00:ec2::254|instance-data\.ec2|(?:^|[/@\s])metadata(?:/computeMetadata)|0xa9fea9fe|2852039166|\[::ffff:a9fe:a9fe\]|AWS_CONTAINER_CREDENTIALS_(?:RELATIVE|FULL)_URI"
-)
-_IDENTITY_PATH = re.compile(
-    r"security-credentials|identity/oauth2/token|service-accounts/\S+/(?:token|identity)|/latest/api/token|/v2/credentials|meta-data/iam|attributes/(?:kube-env|ssh-keys)|user-data|instance/attributes"
-)
-
-
-@detection(
-    id="RT-0607",
-    title="Cloud metadata token requested",
-    severity=Severity.MEDIUM,
-    attack=("T1552.005",),
-    on=ProcessExec,
-    response="Revoke the instance role's sessions; block the metadata address for pods (IMDSv2 hop limit, metadata concealment).",
-    action="asked the cloud's metadata service for a token",
-    catalogue=("K8S.NODE_ImdsCall",),
-    needs=(EXECS,),
-    confidence="high",
-    benign=("Start-up scripts that ask for region or name: identity paths count more.",),
-    investigate=("Look in the cloud's log for the role used from another address.",),
-)
-def metadata_command(event: ProcessExec) -> Match | None:
-    """A download tool or script in a container asks the metadata service: the Azure, AWS (v1, v2, ECS, pod identity),
-    Google, Alibaba or Oracle form, numbers in disguise included."""
-    if event.container is None or on_platform(event):
-        return None
-    name = program(event.process)
-    if name not in SHELLS | DOWNLOADERS | INTERPRETERS | {"nc", "ncat", "telnet", "http", "https", "openssl", "socat"}:
-        return None
-    text = event.process.command_line
-    if not _METADATA_HOSTS.search(text):
-        return None
-    identity = _IDENTITY_PATH.search(text)
-    return Match(
-        f"{name} asks the metadata service: {text[:200]}",
-        None if identity else Severity.LOW,
-        ("asks for identity or start-up data",) if identity else ("no identity path seen",),
-        (ip_entity("169.254.169.254"),),
-        name,
-    )
-
-
-@detection(
-    id="RT-0608",
-    title="Tool connects to the cloud metadata service",
-    severity=Severity.MEDIUM,
-    attack=("T1552.005",),
-    on=Connect,
-    response="Revoke the instance role's sessions; block the metadata address for pods.",
-    action="connected to the cloud's metadata service",
-    catalogue=("K8S.NODE_ImdsCall",),
-    needs=(PEERS,),
-    benign=("SDKs in applications that use the node's identity: not tools, left out.",),
-    investigate=("What else did the pod do in that minute?",),
-)
-def metadata_connection(event: Connect) -> Match | None:
-    """A shell, download tool, one-line script or drifted program in a container connects to a metadata address."""
-    if (
-        event.container is None
-        or event.address not in METADATA
-        or event.address == "168.63.129.16"
-        or on_platform(event)
-    ):
-        return None
-    if event.port not in (80, 443, 0, 8080):
-        return None
-    process = event.process
-    name = program(process)
-    tool = name in SHELLS | DOWNLOADERS | {"nc", "ncat", "telnet", "socat", "http", "openssl"}
-    one_liner = name in INTERPRETERS and any(flag in process.args[1:3] for flag in ("-c", "-e", "-r"))
-    if not (tool or one_liner or process.drift or process.script_drift):
-        return None
-    return Match(f"{process} connects to {event.address}:{event.port}", entities=(ip_entity(event.address),), key=name)
 
 
 _HISTORY = re.compile(
@@ -585,48 +519,3 @@ def _lists_processes(process: Process) -> bool:
     if process.drift or name not in ("ps", "top", "htop", "pgrep", "pkill", "pidof", "w", "uptime"):
         return False
     return name != "ps" or not any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", argument) for argument in process.args[1:3])
-
-
-@detection(
-    id="RT-0611",
-    title="Cloud command-line tool in a workload",
-    severity=Severity.LOW,
-    attack=("T1078.004", "T1526"),
-    on=ProcessExec,
-    response="Look in the cloud's log for what the pod's identity did.",
-    action="used a cloud command-line tool",
-    catalogue=("X_CloudCliUse",),
-    needs=(EXECS,),
-    benign=("CI and deployment images.", "Builds are left out."),
-    investigate=("Did a metadata request come first (RT-0607)?", "Is the tool part of the image?"),
-)
-def cloud_tool(event: ProcessExec) -> Match | None:
-    """aws, az, gcloud, terraform or the like runs in a container, more when it was brought there or a person types."""
-    if event.container is None or in_build(event) or on_platform(event):
-        return None
-    process = event.process
-    name = program(process)
-    if name in INTERPRETERS:
-        script = (event.script or (process.args[1] if len(process.args) > 1 else "")).rpartition("/")[2]
-        if process.args[1:3] == ("-m", "azure.cli"):
-            script = "az"
-        name = {"gcloud.py": "gcloud", "gsutil.py": "gsutil"}.get(script, script)
-    if name not in CLOUD_CLIS or process.args[-1:] in (("--version",), ("version",), ("--help",)):
-        return None
-    reasons = []
-    if process.drift or event.script_drift:
-        reasons.append("the tool is not from the image")
-    if process.tty or process.entered:
-        reasons.append("entered from outside")
-    asks_who = re.search(
-        r"get-caller-identity|account (?:show|list|get-access-token)|auth (?:list|print-(?:access|identity)-token)|list-(?:buckets|secrets|users|roles)|secretsmanager|keyvault secret|print-access-token",
-        process.command_line,
-    )
-    if asks_who:
-        reasons.append(f"asks who it is or for secrets ({asks_who.group()})")
-    return Match(
-        f"{name} runs: {process.command_line[:160]}",
-        Severity.MEDIUM if asks_who or process.drift else None,
-        tuple(reasons),
-        key=name,
-    )

@@ -28,7 +28,7 @@ from seawall.domain.alerts import Match
 from seawall.domain.runtime_events import Connect, Flow, ProcessExec, RawSocket
 from seawall.domain.severity import Severity
 
-_TOOLS = (
+TOOLS = (
     SHELLS
     | DOWNLOADERS
     | INTERPRETERS
@@ -45,12 +45,12 @@ def _is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
-def _by_hand(event: Connect) -> bool:
+def by_hand(event: Connect) -> bool:
     """A shell, tool, one-line script or drifted program: what people and intruders use, applications do not."""
     name = program(event.process)
     if name in INTERPRETERS:
         return event.process.script_drift or any(flag in event.process.args[1:3] for flag in ("-c", "-e", "-r"))
-    return name in _TOOLS or event.process.drift or event.process.memfd
+    return name in TOOLS or event.process.drift or event.process.memfd
 
 
 @detection(
@@ -77,7 +77,7 @@ def socks_proxy(event: ProcessExec) -> Match | None:
     if found:
         return Match(f"{program(event.process)} uses {found.group()}", key=program(event.process))
     for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
-        if event.environment.get(name, "").lower().startswith("socks") and program(event.process) in _TOOLS:
+        if event.environment.get(name, "").lower().startswith("socks") and program(event.process) in TOOLS:
             return Match(f"{name}={event.environment[name]} for {event.process}", key=name)
     return None
 
@@ -144,210 +144,6 @@ def port_forwarding(event: ProcessExec) -> Match | None:
 
 
 @detection(
-    id="RT-1003",
-    title="Tool in a container calls the Kubernetes API",
-    severity=Severity.MEDIUM,
-    attack=("T1552.007", "T1613"),
-    on=ProcessExec,
-    response="Look in the audit log for what this service account did from this pod.",
-    action="called the Kubernetes API with a tool",
-    catalogue=("K8S.NODE_KubernetesAPI",),
-    needs=(EXECS,),
-    benign=("kubectl sidecars, CI and operators in shell.", "Platform namespaces are left out."),
-    investigate=("Which verbs and resources?", "Did the token's file get read (RT-0601)?"),
-)
-def kubernetes_api(event: ProcessExec) -> Match | None:
-    """curl, wget, kubectl or another tool in a container calls the API server."""
-    if event.container is None or on_platform(event) or in_build(event):
-        return None
-    process = event.process
-    name = program(process)
-    text = told(process)
-    if name in ("kubectl", "oc", "k9s", "helm", "kubeletctl"):
-        if process.args[1:2] in (("version",), ("config",), ("completion",), ("--help",)):
-            return None
-        raised = process.drift or process.entered
-        return Match(
-            f"{text[:160]}",
-            None if raised else Severity.LOW,
-            ("brought or entered from outside",) if raised else (),
-            key=name,
-        )
-    if name not in _TOOLS:
-        return None
-    if re.search(
-        r"kubernetes\.default(?:\.svc)?|KUBERNETES_(?:SERVICE_HOST|PORT)|(?:https?://[\w.:-]+)?/apis?/(?:v1|authorization\.k8s\.io|rbac\.authorization|apps|authentication\.k8s\.io)\b",
-        text,
-    ):
-        return Match(f"{name} calls the API server: {text[:160]}", key=name)
-    return None
-
-
-@detection(
-    id="RT-1004",
-    title="Container connects to the Kubernetes Dashboard",
-    severity=Severity.MEDIUM,
-    attack=("T1613", "T1210"),
-    on=Connect,
-    response="Find out which workload asks and why; close the dashboard to pods by NetworkPolicy.",
-    action="connected to the Kubernetes Dashboard",
-    catalogue=("K8S.NODE_KubernetesDashboard",),
-    needs=(PEERS, "names that pods resolved"),
-    benign=("Ingress controllers that publish it (left out).",),
-    investigate=("Has the dashboard's service account more than reading?",),
-)
-def dashboard(event: Connect) -> Match | None:
-    """A workload pod connects to a service that it resolved as the dashboard's."""
-    if event.container is None or on_platform(event) or event.container.namespace == "kubernetes-dashboard":
-        return None
-    if not re.match(r"(?:kubernetes-dashboard|k8s-dashboard|dashboard-metrics-scraper)(?:-\w+)?(?:\.|$)", event.host):
-        return None
-    if "ingress" in event.container.image or program(event.process) in (
-        "nginx",
-        "nginx-ingress-controller",
-        "traefik",
-        "envoy",
-        "haproxy",
-    ):
-        return None
-    return Match(f"{event.process} connects to {event.host}", entities=(domain_entity(event.host),), key=event.host)
-
-
-@detection(
-    id="RT-1005",
-    title="Pod contacts the kubelet API",
-    severity=Severity.HIGH,
-    attack=("T1613", "T1609"),
-    on=Connect,
-    response="Close ports 10250 and 10255 to pods; look for commands that were run through the kubelet.",
-    action="contacted a kubelet",
-    catalogue=("X_KubeletApiAccess",),
-    needs=(PEERS,),
-    benign=("Metrics collectors (metrics-server, Prometheus and agents are left out by name).",),
-    investigate=("Did exec, run or pods requests follow?",),
-)
-def kubelet_api(event: Connect) -> Match | None:
-    """A workload connects to the kubelet's port of a node (10250, or the read-only 10255)."""
-    if event.container is None or event.port not in (10250, 10255) or event.family == "unix" or on_platform(event):
-        return None
-    if event.address.startswith("127.") and not event.container.host_network:
-        return None
-    if program(event.process) in (
-        "metrics-server",
-        "prometheus",
-        "vmagent",
-        "telegraf",
-        "otelcol",
-        "otelcol-contrib",
-        "agent",
-        "datadog-agent",
-        "grafana-agent",
-        "alloy",
-        "heapster",
-        "kube-state-metrics",
-        "opencost",
-        "collector",
-        "node_exporter",
-        "fluent-bit",
-        "keda",
-        "konnectivity-agent",
-        "proxy-agent",
-    ):
-        return None
-    return Match(
-        f"{event.process} connects to the kubelet at {event.subject}",
-        entities=(ip_entity(event.address),),
-        key=event.subject,
-    )
-
-
-@detection(
-    id="RT-1006",
-    title="Pod contacts etcd",
-    severity=Severity.HIGH,
-    attack=("T1552.007",),
-    on=Connect,
-    response="Close 2379 and 2380 to pods; rotate every secret if the connection was answered.",
-    action="contacted etcd",
-    catalogue=("X_EtcdAccess",),
-    needs=(PEERS,),
-    benign=(
-        "Applications with an etcd of their own: exempt the workload (peers inside the pod and etcd members are left out).",
-    ),
-    investigate=("Is the address the cluster's etcd?",),
-)
-def etcd(event: Connect) -> Match | None:
-    """A workload connects to etcd's client or peer port, and neither end is an application's own etcd by name."""
-    if (
-        event.container is None
-        or event.port not in (2379, 2380)
-        or event.address.startswith("127.")
-        or event.address == "::1"
-        or on_platform(event)
-    ):
-        return None
-    if program(event.process) in (
-        "etcd",
-        "kube-apiserver",
-        "apisix",
-        "patroni",
-        "vitess",
-        "vtgate",
-        "milvus",
-        "calico-node",
-        "felix",
-        "m3db",
-        "pd-server",
-        "tikv-server",
-        "tidb-server",
-    ):
-        return None
-    if event.host and not re.search(r"kube-system|^etcd\d*\.|kube-etcd", event.host):
-        return None  # resolved as a service of its own
-    return Match(
-        f"{event.process} connects to {event.subject}",
-        None if _by_hand(event) else Severity.MEDIUM,
-        (),
-        (ip_entity(event.address),),
-        event.subject,
-    )
-
-
-@detection(
-    id="RT-1007",
-    title="Connection to a command-and-control address",
-    severity=Severity.HIGH,
-    attack=("T1071",),
-    on=Connect,
-    response="Isolate the pod and keep its memory.",
-    action="contacted a command-and-control address",
-    logic=Logic.LIST,
-    catalogue=("X_ThreatIntelIp",),
-    needs=(PEERS, "threat lists of domains and addresses"),
-    confidence="high",
-    benign=("Stale list entries: see the entry's age.",),
-    investigate=("How many bytes went which way?",),
-)
-def threat_address(event: Connect) -> Match | None:
-    """A process connects to an address that is on a threat list, or that the pod resolved from a listed name."""
-    if event.family == "unix":
-        return None
-    lists = indicators()
-    if event.address in lists.addresses("threat_addresses"):
-        return Match(
-            f"{event.process} connects to {event.subject}", entities=(ip_entity(event.address),), key=event.address
-        )
-    listed = event.host and lists.domains("threat_domains").find(event.host)
-    if listed:
-        return Match(
-            f"{event.process} connects to {event.host} ({event.subject})",
-            entities=(domain_entity(event.host), ip_entity(event.address)),
-            key=listed,
-        )
-    return None
-
-
-@detection(
     id="RT-1008",
     title="Tor used",
     severity=Severity.MEDIUM,
@@ -371,7 +167,7 @@ def tor_program(event: ProcessExec) -> Match | None:
         r"\b[a-z2-7]{16}(?:[a-z2-7]{40})?\.onion\b|(?:socks\w*://|--socks5\S*\s+)(?:127\.0\.0\.1|localhost):9[01]50\b",
         text,
     )
-    if found and name in _TOOLS:
+    if found and name in TOOLS:
         return Match(f"{name} reaches {found.group()}", key="onion")
     return None
 
@@ -452,7 +248,7 @@ def egress_volume(event: Flow) -> Match | None:
     if event.inbound or event.container is None or not _is_public(event.address):
         return None
     tool = (
-        program(event.process) in _TOOLS | {"scp", "rsync", "rclone", "aws", "gsutil", "azcopy"} or event.process.drift
+        program(event.process) in TOOLS | {"scp", "rsync", "rclone", "aws", "gsutil", "azcopy"} or event.process.drift
     )
     bound = 50_000_000 if tool else 500_000_000
     if event.sent_bytes < bound or event.sent_bytes < 10 * event.received_bytes:
@@ -485,7 +281,7 @@ def egress_volume(event: Flow) -> Match | None:
 def east_west(event: Connect) -> Match | None:
     """A shell, tool, one-line script or drifted program of a container reaches five different private addresses within
     ten minutes: paths that its application never uses."""
-    if event.container is None or event.family == "unix" or on_platform(event) or not _by_hand(event):
+    if event.container is None or event.family == "unix" or on_platform(event) or not by_hand(event):
         return None
     if (
         _is_public(event.address)
@@ -568,92 +364,4 @@ def dns_over_https_command(event: ProcessExec) -> Match | None:
     for host in (*hosts(text), *addresses(text)):
         if host in indicators().domains("doh_domains") or host in indicators().addresses("doh_addresses"):
             return Match(f"{program(event.process)} asks {host}: {text[:160]}", key=host)
-    return None
-
-
-@detection(
-    id="RT-1015",
-    title="Listed domain in a command line",
-    severity=Severity.MEDIUM,
-    attack=("T1071", "T1105"),
-    on=ProcessExec,
-    response="Isolate the pod; find what started the command.",
-    action="named a listed domain",
-    logic=Logic.LIST,
-    catalogue=("K8S.NODE_CmdSuspiciousDns†", "K8S.NODE_ThreatIntelCommandLineSuspectDomain"),
-    needs=(EXECS, "threat lists of domains and addresses"),
-    confidence="high",
-    benign=("Block-list maintenance and searches (grep, dig are left out).",),
-    investigate=("Did the pod connect there (RT-1007)?",),
-)
-def listed_domain(event: ProcessExec) -> Match | None:
-    """An argument names a domain of a threat list."""
-    if program(event.process) in ("grep", "egrep", "rg", "dig", "nslookup", "host", "whois", "sed", "awk", "vi", "vim"):
-        return None
-    threats = indicators().domains("threat_domains")
-    for host in hosts(told(event.process)):
-        if found := threats.find(host):
-            return Match(f"{program(event.process)} names {host}", entities=(domain_entity(host),), key=found)
-    return None
-
-
-@detection(
-    id="RT-1016",
-    title="Listed address in a command line",
-    severity=Severity.MEDIUM,
-    attack=("T1071", "T1105"),
-    on=ProcessExec,
-    response="Isolate the pod; find what started the command.",
-    action="named a listed address",
-    logic=Logic.LIST,
-    catalogue=("K8S.NODE_CmdSuspiciousIp†",),
-    needs=(EXECS, "threat lists of domains and addresses"),
-    confidence="high",
-    benign=("Firewall rules that block it (iptables, nft are left out).",),
-    investigate=("Did the pod connect there (RT-1007)?",),
-)
-def listed_address(event: ProcessExec) -> Match | None:
-    """An argument names an address of a threat list."""
-    if program(event.process) in (
-        "grep",
-        "egrep",
-        "rg",
-        "iptables",
-        "ip6tables",
-        "nft",
-        "ipset",
-        "whois",
-        "sed",
-        "awk",
-        "ufw",
-    ):
-        return None
-    threats = indicators().addresses("threat_addresses")
-    for address in addresses(told(event.process)):
-        if address in threats:
-            return Match(f"{program(event.process)} names {address}", entities=(ip_entity(address),), key=address)
-    return None
-
-
-@detection(
-    id="RT-1017",
-    title="Out-of-band test domain in a command line",
-    severity=Severity.MEDIUM,
-    attack=("T1190",),
-    on=ProcessExec,
-    response="Somebody probes for code execution and has it: find the request that led here.",
-    action="named an out-of-band test domain",
-    logic=Logic.LIST,
-    catalogue=("K8S.NODE_OastDomain†",),
-    needs=(EXECS,),
-    confidence="high",
-    benign=("Agreed penetration tests.",),
-    investigate=("Which server started the command?",),
-)
-def oast_command(event: ProcessExec) -> Match | None:
-    """An argument names an interactsh, Burp Collaborator, dnslog or similar domain."""
-    services = indicators().domains("oast_domains")
-    for host in hosts(told(event.process)):
-        if found := services.find(host):
-            return Match(f"{program(event.process)} names {host}", entities=(domain_entity(host),), key=found)
     return None

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from functools import lru_cache
 
 from seawall.detection.declaration import Logic, detection
 from seawall.detection.processes import (
-    DATABASES,
-    DOWNLOADERS,
     INTERPRETERS,
     SHELLS,
-    WEB_SERVERS,
     by_package_manager,
     file_entity,
     in_build,
@@ -26,23 +22,12 @@ from seawall.detection.processes import (
     programs,
     reads_commands,
     script_text,
-    server_above,
-    service_above,
-    told,
 )
-from seawall.detection.rules.runtime import EXECS, FILES
+from seawall.detection.rules.runtime import EXECS
 from seawall.domain.alerts import Match
-from seawall.domain.runtime_events import FileEvent, FileOpen, FileRename, ProcessExec
+from seawall.domain.runtime_events import ProcessExec
 from seawall.domain.severity import Severity
 
-_TOOLS = frozenset(
-    {
-        "id", "whoami", "uname", "hostname", "ifconfig", "ip", "netstat", "ss", "ps", "w", "who", "last", "lsof", "arp",
-        "route", "env", "printenv", "groups", "cat", "ls", "find", "curl", "wget", "nc", "ncat", "netcat", "socat",
-        "nmap", "base64", "chmod", "chattr", "crontab", "python", "perl", "ruby", "gcc", "cc", "tcpdump", "ping",
-        "nslookup", "dig", "mount", "df", "lscpu", "nproc", "free", "passwd", "su", "sudo", "kubectl", "crictl",
-    }
-)  # fmt: skip
 _DISCOVERY = frozenset(
     {
         "id", "whoami", "uname", "hostname", "ifconfig", "ip", "netstat", "ss", "ps", "w", "who", "last", "lsof", "arp",
@@ -52,7 +37,8 @@ _DISCOVERY = frozenset(
     }
 )  # fmt: skip
 
-_REVERSE = re.compile(
+
+REVERSE = re.compile(
     r"/dev/(?:tcp|udp)/[\w.-]+/\d+"
     r"|\bbash\s+-i\s*[<>&0-9\s]*>&?\s*/dev/"
     r"|\bmkfifo\b.{0,200}?\b(?:nc|ncat|netcat|openssl|telnet|socat)\b"
@@ -118,7 +104,7 @@ def reverse_shell(event: ProcessExec) -> Match | None:
     text = plain(script_text(event.process)) or (event.process.command_line if name in ("socat", "ncat", "nc") else "")
     if len(text) < 10:
         return None
-    found = _REVERSE.search(text[:8192])
+    found = REVERSE.search(text[:8192])
     if found is None or (found.group().lower().startswith("/dev/") and not _bound(text)):
         return None
     return Match(f"one-liner of a reverse shell: {text[:200]}", entities=entities, key="one-liner")
@@ -131,157 +117,6 @@ def _bound(text: str) -> bool:
             r"\bsh\b.*(?:-i|[<>]&)|exec\s+\d+<>|[<>]&\s*\d|0<&|\d+<>|\b(?:ba|da|z)?sh\s+-i|\|\s*(?:ba|da|z)?sh\b", text
         )
     )
-
-
-@detection(
-    id="RT-0502",
-    title="Web server started a shell or discovery tool",
-    severity=Severity.MEDIUM,
-    attack=("T1505.003", "T1190"),
-    on=ProcessExec,
-    response="Isolate the pod, keep the web root, look for a file that should not be there.",
-    action="ran commands through a web shell",
-    logic=Logic.CORRELATION,
-    catalogue=("K8S.NODE_WebShellActivity†",),
-    needs=(EXECS,),
-    confidence="high",
-    benign=(
-        (
-            "Applications that call helpers (image conversion, mail, git) through a shell: only shells with discovery, "
-            "download or encoding commands, and such tools themselves, count."
-        ),
-        "Start-up scripts: a server is an ancestor only after it took over.",
-        "Services that run commands for people: ssh, notebooks, terminals in the browser, CI (left out).",
-    ),
-    investigate=("Find the request at the same second in the access log.", "What did the shell run next?"),
-)
-def web_shell_activity(event: ProcessExec) -> Match | None:
-    """A web or application server runs a discovery, download or encoding tool, or a shell that was told to.
-
-    By behaviour, whatever the file that lets it in: the nearest program above that is no shell or interpreter is a
-    server. `whoami` through a page is enough. Below other programs that listen on a port, only what an intruder asks
-    first counts.
-    """
-    server = server_above(event, WEB_SERVERS)
-    if server is None and program(event.process) != "php":
-        server = _php_server(event)
-    if in_build(event):
-        return None
-    if server is None:
-        return _first_questions(event)
-    name = program(event.process)
-    if name in SHELLS:
-        text = script_text(event.process)
-        if not text:
-            return (
-                Match(f"{program(server)} started {name}", key=f"{program(server)}:{name}")
-                if interactive(event) or event.stdio[0] == "socket"
-                else None
-            )
-        if not _WEB_COMMANDS.search(text) or _HELPERS.search(text):
-            return None
-        return Match(f"{program(server)} ran: {text[:200]}", key=program(server))
-    if name in _TOOLS and not _HELPERS.search(event.process.command_line):
-        return Match(f"{program(server)} ran: {event.process.command_line[:200]}", key=program(server))
-    return None
-
-
-_FIRST_QUESTIONS = re.compile(
-    r"(?:^|[\s;&|`(/])(?:(?:id|whoami|uname\s+-\w*a\w*|ifconfig|netstat\s+-\w+|ps\s+(?:aux|-ef)\w*|printenv|env)(?:[\s;&|)<>]|$)"
-    r"|cat\s+\S*/etc/(?:passwd|shadow|hosts)|cat\s+\S*/proc/self/environ|ls\s+(?:-\w+\s+)?/(?:\s|$)"
-    r"|(?:curl|wget)\b[^|]{0,200}\|\s*(?:\S*/)?(?:ba|da|z)?sh\b|base64\s+-(?:d|-decode)\b[^|]{0,80}\|\s*(?:\S*/)?(?:ba|da|z)?sh\b)"
-)
-
-
-_OWN_ANALYTIC = frozenset({"java", "jsvc", "tomcat", "node", "nodejs", "bun", "deno"})
-"""RT-0507 and RT-0508; databases have RT-0506."""
-
-
-def _first_questions(event: ProcessExec) -> Match | None:
-    """What comes through an injection first, below a network service of any kind in a container."""
-    service = service_above(event)
-    if event.container is None or service is None or interactive(event) or on_platform(event):
-        return None
-    name = program(event.process)
-    if program(service) in DATABASES | _OWN_ANALYTIC:
-        return None
-    text = script_text(event.process) if name in SHELLS else event.process.command_line
-    if not _FIRST_QUESTIONS.search(text) or _HELPERS.search(text):
-        return None
-    what = " ".join((service.name, *service.args[1:3]))[:80]
-    return Match(f"{what}, which listens on the network, ran: {text[:200]}", key=program(service))
-
-
-def _php_server(event: ProcessExec):  # type: ignore[no-untyped-def]
-    """`php -S` is a web server too."""
-    for ancestor in event.process.ancestors:
-        name = program(ancestor)
-        if name == "php" and "-S" in ancestor.args:
-            return ancestor
-        if name not in SHELLS and name not in INTERPRETERS:
-            return None
-    return None
-
-
-_WEB_COMMANDS = re.compile(
-    r"(?:^|[\s;&|`(/])(?:(?:id|whoami|uname|hostname|ifconfig|ip\s+(?:a|addr|r|route|n)|netstat|ss|ps|w|who"
-    r"|curl|wget|nc|ncat|nmap|base64|chmod|crontab|python\S*\s+-c|perl\s+-e|bash\s+-[ic]|sh\s+-[ic]|env|printenv|kubectl"
-    r"|echo\s+\S{12,}|modprobe|grep\s+-\w*[rR]\w*|getent|dig|nslookup|arp|mount|df)(?:[\s;&|)<>]|$)"
-    r"|(?:cat|ls|find|touch)\s+/|ls\s+-)"
-)
-_HELPERS = re.compile(
-    r"\b(?:healthz?|readyz?|livez|pg_isready|/status|sendmail|convert|identify|gs\s|ffmpeg|ffprobe|exiftool|wkhtmltopdf|git\s|stty|sbin/ldconfig|locale|localhost:\d+/(?:health|ping|status|metrics))\b|uname -[sp]\b|which \w+$"
-)
-
-
-_WEB_ROOTS = re.compile(
-    r"^/(?:var/www|srv/(?:www|http)|usr/share/nginx/html|usr/local/apache2/htdocs|usr/local/tomcat/webapps|opt/[^/]+/(?:htdocs|webapps|wwwroot|public_html)|home/[^/]+/public_html|inetpub|app/(?:public|webroot))/"
-)
-_PAGES = (
-    ".php",
-    ".phtml",
-    ".php5",
-    ".php7",
-    ".phar",
-    ".jsp",
-    ".jspx",
-    ".war",
-    ".asp",
-    ".aspx",
-    ".ashx",
-    ".cgi",
-    ".cfm",
-)
-
-
-@detection(
-    id="RT-0503",
-    title="Server-side page was dropped into a web root",
-    severity=Severity.MEDIUM,
-    attack=("T1505.003",),
-    on=FileEvent,
-    response="Keep the file, take it out of the web root, read the access log for requests of it.",
-    action="had a page dropped into its web root",
-    catalogue=("K8S.NODE_Webshell",),
-    needs=(FILES,),
-    benign=("Deployments and plug-in updates through the application itself.", "Template caches are left out."),
-    investigate=("Does the page hold eval, base64 or system calls?", "Which request wrote it?"),
-)
-def page_dropped(event: FileEvent) -> Match | None:
-    """A web server, shell, interpreter or download tool creates a page that the server would execute."""
-    if not isinstance(event, FileOpen | FileRename) or in_build(event) or by_package_manager(event):
-        return None
-    if isinstance(event, FileOpen) and not (event.writes and (event.creates or event.truncates)):
-        return None
-    path = event.changed
-    if not path.lower().endswith(_PAGES) or not _WEB_ROOTS.match(path):
-        return None
-    if re.search(r"/(?:cache|templates_c|compiled|twig|smarty|tmp/sess|vendor|storage/framework)/", path):
-        return None
-    name = program(event.process)
-    if name in WEB_SERVERS | SHELLS | INTERPRETERS | DOWNLOADERS | {"tee", "cp", "mv", "dd", "java"}:
-        return Match(f"{event.process} wrote {path}", entities=(file_entity(event, path),), key=path)
-    return None
 
 
 @detection(
@@ -317,292 +152,10 @@ def interactive_shell(event: ProcessExec) -> Match | None:
     )
 
 
-_PHP_CODE = re.compile(
-    r"\b(?:eval|assert|base64_decode|gzinflate|str_rot13|system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|file_put_contents|fsockopen|create_function)\s*\(",
-    re.IGNORECASE,
-)
-
-
-@detection(
-    id="RT-0505",
-    title="Suspicious PHP execution",
-    severity=Severity.MEDIUM,
-    attack=("T1059", "T1505.003"),
-    on=ProcessExec,
-    response="Read the code that was run; look for its source in the web root.",
-    action="ran suspicious PHP",
-    catalogue=("K8S.NODE_SuspiciousPhp†",),
-    needs=(EXECS,),
-    benign=("Version checks (`php -r 'echo PHP_VERSION;'`) and composer are left out.",),
-    investigate=("Who started php: the web server, cron, a person?",),
-)
-def suspicious_php(event: ProcessExec) -> Match | None:
-    """`php -r` with evaluating, decoding or command functions; or a PHP worker that starts a shell with pipes to the web."""
-    process = event.process
-    if in_build(event) or by_package_manager(event):
-        return None
-    if program(process) == "php":
-        code = script_text(process)
-        if code and _PHP_CODE.search(code) and "composer" not in code:
-            return Match(f"php -r: {code[:200]}", key="php -r")
-        if (
-            process.args[1:2]
-            and process.args[1].startswith("-d")
-            and re.search(r"auto_prepend_file|allow_url_include|disable_functions=\s", process.command_line)
-        ):
-            return Match(f"php with injected settings: {process.command_line[:200]}", key="php -d")
-        return None
-    if program(process) in SHELLS and event.process.ancestors:
-        worker = program(process.ancestors[0])
-        text = script_text(process)
-        if (
-            worker in ("php-fpm", "php-cgi", "lsphp")
-            and text
-            and _WEB_COMMANDS.search(text)
-            and not _HELPERS.search(text)
-        ):
-            return Match(f"the PHP worker started a shell: {text[:200]}", key="worker")
-    return None
-
-
-@detection(
-    id="RT-0506",
-    title="Database started a program",
-    severity=Severity.MEDIUM,
-    attack=("T1190", "T1505.001"),
-    on=ProcessExec,
-    response="Isolate the database pod; look for COPY … PROGRAM, UDFs, modules or Lua escapes in its log.",
-    action="started a program from its database",
-    catalogue=("K8S.NODE_DbSpawn†",),
-    needs=(EXECS,),
-    confidence="high",
-    benign=(
-        "archive_command and similar hooks (WAL tools are left out).",
-        "Entry-point scripts run above the server, not below.",
-    ),
-    investigate=("Which client sent the query?",),
-)
-def database_spawn(event: ProcessExec) -> Match | None:
-    """A database server is the parent of a shell, interpreter, download or discovery tool."""
-    server = server_above(event, DATABASES)
-    if server is None:
-        return None
-    name = program(event.process)
-    if name not in SHELLS | INTERPRETERS | DOWNLOADERS | _TOOLS:
-        return None
-    text = event.process.command_line
-    if re.search(
-        r"wal-g|wal_g|barman|pgbackrest|wal-e|archive|pg_wal|cp\s+\S*pg_|test ! -f|backup|pg_isready|mysqladmin|redis-cli\s+(?:-\S+\s+)*ping|jvm\.options|elasticsearch-env|locale -a|^sh -c (?:date|uname)\b",
-        text,
-    ):
-        return None
-    return Match(f"{program(server)} started: {text[:200]}", key=program(server))
-
-
 _JNDI = re.compile(r"\$\{(?:jndi|\$\{|lower:|upper:|env:|sys:|::-)|jndi:(?:ldaps?|rmi|dns|iiop)://", re.IGNORECASE)
+
+
 _JAVA_TOOLS = frozenset({"java", "javac", "jstat", "jcmd", "jstack", "jmap", "keytool"})
-
-
-@detection(
-    id="RT-0507",
-    title="Java application exploited",
-    severity=Severity.HIGH,
-    attack=("T1190", "T1203"),
-    on=ProcessExec,
-    response="Isolate the pod, keep its memory and logs; patch the library.",
-    action="was exploited through Java",
-    logic=Logic.CORRELATION,
-    catalogue=("K8S.NODE_JavaExploit†",),
-    needs=(EXECS,),
-    benign=(
-        "CI servers (Jenkins, TeamCity) and Hadoop/Spark run shells all day: left out by name, or exempt their image.",
-    ),
-    investigate=(
-        "Which library: log4j, Spring, Struts, Confluence, ActiveMQ?",
-        "Is there an LDAP or RMI connection just before?",
-    ),
-)
-def java_exploit(event: ProcessExec) -> Match | None:
-    """A Java server starts a download tool, a reverse shell, an encoded script or a discovery command."""
-    server = server_above(event, frozenset({"java", "jsvc", "tomcat", "catalina"}))
-    if server is None:
-        return None
-    joined = " ".join(server.args[:12]).lower()
-    if re.search(
-        r"jenkins|teamcity|bamboo|hadoop|spark|gradle|maven|sonar|nifi|airflow|jupyter|kafka-run-class|remoting|agent\.jar|slave\.jar",
-        joined,
-    ):
-        return None
-    name = program(event.process)
-    text = script_text(event.process) or event.process.command_line
-    if name in DOWNLOADERS or (
-        name in SHELLS and (_REVERSE.search(text) or _WEB_COMMANDS.search(text)) and not _HELPERS.search(text)
-    ):
-        return Match(f"java started: {text[:200]}", key="java")
-    if name in ("id", "whoami", "uname", "nc", "ncat", "base64", "python", "perl", "chmod", "crontab"):
-        return Match(f"java started: {text[:200]}", key="java")
-    return None
-
-
-@detection(
-    id="RT-0508",
-    title="Node.js server exploited by command injection",
-    severity=Severity.HIGH,
-    attack=("T1190",),
-    on=ProcessExec,
-    response="Isolate the pod; update React server components and Next.js (CVE-2025-55182).",
-    action="was exploited through Node.js",
-    logic=Logic.CORRELATION,
-    catalogue=("K8S.NODE_React2Shell†",),
-    needs=(EXECS,),
-    benign=("Builds and package scripts below npm, yarn and pnpm are left out.",),
-    investigate=(
-        "Find POST requests with a Next-Action header at that second.",
-        "Which version of react-server-dom runs?",
-    ),
-)
-def node_exploit(event: ProcessExec) -> Match | None:
-    """A Node.js server process (Next.js first of all) starts a shell with download, discovery or encoding commands.
-
-    child_process.exec always goes through `/bin/sh -c`, which is what injected code calls.
-    """
-    if event.container is None or in_build(event):
-        return None
-    ancestors = event.process.ancestors
-    nearest = next((item for item in ancestors if program(item) not in SHELLS), None)
-    if nearest is None or program(nearest) not in ("node", "nodejs", "bun", "deno", "next-server"):
-        return None
-    if any(
-        re.search(
-            r"\b(?:npm|npx|yarn|pnpm|corepack|jest|webpack|vite build|next build|lerna|turbo)\b",
-            " ".join(item.args[:4]),
-        )
-        for item in ancestors[:6]
-    ):
-        return None
-    name = program(event.process)
-    text = script_text(event.process) or event.process.command_line
-    if name not in SHELLS | DOWNLOADERS | _TOOLS or _HELPERS.search(text):
-        return None
-    if name in SHELLS and not (_WEB_COMMANDS.search(text) or _REVERSE.search(text)):
-        return None
-    if name in (
-        "ps",
-        "cat",
-        "ls",
-        "hostname",
-        "uname",
-        "df",
-        "free",
-        "nproc",
-        "lscpu",
-        "ping",
-        "which",
-        "find",
-        "env",
-        "lsof",
-        "netstat",
-    ):
-        return None
-    next_js = re.search(r"next(?:-server|\.js|/dist| start|\b)|react-server|server\.js|rsc", " ".join(nearest.args[:6]))
-    return Match(
-        f"{nearest.name} started: {text[:200]}",
-        None if next_js else Severity.MEDIUM,
-        () if next_js else ("not seen to be a Next.js server",),
-        key="node",
-    )
-
-
-_TRAVERSAL = re.compile(r"(?:\.\./|\.\.\\|%2e%2e(?:%2f|/)|\.\.%2f|\.%2e/|%252e%252e|\.\.;/){2,}", re.IGNORECASE)
-
-
-@detection(
-    id="RT-0509",
-    title="Path traversal reached a program",
-    severity=Severity.MEDIUM,
-    attack=("T1190",),
-    on=ProcessExec,
-    response="Find the request in the access log and fix the handler; look at what was read.",
-    action="was reached by path traversal",
-    catalogue=("K8S.NODE_PathTraversal†",),
-    needs=(EXECS,),
-    benign=("Scripts that walk up relative paths: only those below servers, or towards system files, count.",),
-    investigate=("Which file was meant?",),
-)
-def path_traversal(event: ProcessExec) -> Match | None:
-    """A server's child was given a traversal sequence, or a CGI was executed through one."""
-    text = told(event.process)
-    if ".." not in text and "%2e" not in text.lower():
-        return None
-    found = _TRAVERSAL.search(text)
-    if found is None:
-        return None
-    server = server_above(event, WEB_SERVERS | frozenset({"java", "node", "python"}))
-    to_system = re.search(
-        r"(?:\.\./|%2e%2e%2f|\.%2e/){2,}(?:etc|proc|root|bin|usr/bin|var/log|windows)\b", text, re.IGNORECASE
-    )
-    if server is not None and (to_system or program(server) in WEB_SERVERS):
-        return Match(
-            f"{program(server)} passed {found.group()[:40]}… to {program(event.process)}: {text[:160]}",
-            key=program(server),
-        )
-    if to_system and program(event.process) in ("curl", "wget") and re.search(r"https?://", text):
-        return Match(f"a request with path traversal: {text[:160]}", Severity.LOW, ("sent from here",), key="sent")
-    return None
-
-
-_EXPLOITS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("Log4Shell (CVE-2021-44228)", re.compile(r"\$\{(?:jndi|(?:lower|upper):j|::-j|env:\w+:-j)", re.IGNORECASE)),
-    ("Shellshock (CVE-2014-6271)", re.compile(r"\(\)\s*\{\s*(?::|_|[\w;]+)\s*;\s*\}\s*;")),
-    ("Spring4Shell (CVE-2022-22965)", re.compile(r"class\.module\.classLoader", re.IGNORECASE)),
-    ("Struts OGNL (CVE-2017-5638)", re.compile(r"%\{\(?#?_?(?:memberAccess|nike|dm)|@ognl\.OgnlContext|#context\[")),
-    ("Confluence OGNL (CVE-2022-26134)", re.compile(r"\$\{(?:@|%28|\()*?(?:#a=|Class\.forName|com\.opensymphony)")),
-    ("PHP-CGI arguments (CVE-2012-1823, CVE-2024-4577)", re.compile(r"(?:-d|%ADd)\s*allow_url_include", re.IGNORECASE)),
-    ("ThinkPHP (CVE-2018-20062)", re.compile(r"invokefunction&function=|\\think\\(?:app|template)", re.IGNORECASE)),
-    ("PHPUnit (CVE-2017-9841)", re.compile(r"phpunit/phpunit/src/Util/PHP/eval-stdin", re.IGNORECASE)),
-    ("Apache path traversal (CVE-2021-41773)", re.compile(r"/cgi-bin/(?:\.%2e|%2e%2e|\.\.)/", re.IGNORECASE)),
-    ("PwnKit (CVE-2021-4034)", re.compile(r"GCONV_PATH=|pwnkit", re.IGNORECASE)),
-    ("sudo heap overflow (CVE-2021-3156)", re.compile(r"sudoedit\s+-s\s+\S*\\")),
-    ("Dirty Pipe / Dirty COW", re.compile(r"(?:^|[/\s])(?:dirty_?pipe\w*|dirty_?cow\w*|traitor-\w+)(?:\s|$)", re.IGNORECASE)),
-    ("Looney Tunables (CVE-2023-4911)", re.compile(r"GLIBC_TUNABLES=glibc\.\w+\.\w+=glibc\.")),
-    ("GitLab ExifTool (CVE-2021-22205)", re.compile(r"\(metadata\s*\(Copyright", re.IGNORECASE)),
-    ("Docker API or Kubernetes escape one-liner", re.compile(r"chroot\s+/(?:host|mnt|rootfs|hostfs)\b.*\b(?:bash|sh)\b|docker\s.*-v\s*/:/\S+.*chroot")),
-)  # fmt: skip
-
-
-@detection(
-    id="RT-0510",
-    title="Exploit string in a command line",
-    severity=Severity.MEDIUM,
-    attack=("T1190", "T1203"),
-    on=ProcessExec,
-    response="Find out whether it is aimed at you or sent by you, and whether the target is patched.",
-    action="carried an exploit in its command line",
-    logic=Logic.LIST,
-    catalogue=("K8S.NODE_ExploitAttempt",),
-    needs=(EXECS,),
-    benign=("Scanners and search commands with such strings (grep is left out).",),
-    investigate=("Did the program that got the string start anything?",),
-)
-def exploit_string(event: ProcessExec) -> Match | None:
-    """Arguments or watched variables hold the payload pattern of a well-known flaw."""
-    name = program(event.process)
-    if name in ("grep", "egrep", "rg", "sed", "awk", "vi", "vim", "less", "git"):
-        return None
-    tunables = event.environment.get("GLIBC_TUNABLES", "")
-    if re.search(r"=glibc\.[\w.]+=", tunables):
-        return Match("GLIBC_TUNABLES holds an overflow pattern (CVE-2023-4911)", Severity.HIGH, key="CVE-2023-4911")
-    if name == "pkexec" and not event.process.args:
-        return Match(
-            "pkexec without any argument, not even its name (CVE-2021-4034)", Severity.HIGH, key="CVE-2021-4034"
-        )
-    text = told(event.process)
-    if len(text) < 12:
-        return None
-    for flaw, pattern in _EXPLOITS:
-        if pattern.search(text[:8192]):
-            return Match(f"{flaw}: {text[:160]}", key=flaw, features={"flaw": flaw})
-    return None
 
 
 @detection(
@@ -639,60 +192,6 @@ def nohup_hidden(event: ProcessExec) -> Match | None:
     path = target if target.startswith("/") else f"{process.cwd.rstrip('/')}/{target}"
     if is_temporary(path) or is_hidden(target.removeprefix("./")):
         return Match(f"{name} detaches {path}", entities=(file_entity(event, path),), key=path)
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _installs_packages(args: tuple[str, ...]) -> bool:
-    """Asked of everything above every start: remembered, because those are the same few."""
-    return bool(re.search(r"\b(?:npm|npm-cli\.js|yarn|pnpm|npx)\b.*\b(?:install|i|ci|add)\b", " ".join(args)))
-
-
-@detection(
-    id="RT-0512",
-    title="Package script harvests or sends secrets",
-    severity=Severity.HIGH,
-    attack=("T1195.002", "T1552.001", "T1567.001"),
-    on=ProcessExec,
-    response="Rotate npm, GitHub and cloud tokens of that machine at once; look for new public repositories and workflows.",
-    action="harvested secrets by a package script",
-    logic=Logic.CORRELATION,
-    catalogue=("K8S.NODE_ShaiHulud†",),
-    needs=(EXECS,),
-    confidence="high",
-    benign=("Secret scanners that a pipeline runs on purpose are not below a package manager's life-cycle script.",),
-    investigate=(
-        "Which package's script (npm_lifecycle_event)?",
-        "Which versions were published with the stolen token?",
-    ),
-)
-def package_script_worm(event: ProcessExec) -> Match | None:
-    """Below an npm, yarn or pnpm install script: a secret scanner, a metadata request, a dump of the environment, or a
-    push to a public repository. The pattern of the Shai-Hulud worms of 2025."""
-    process = event.process
-    lifecycle = event.environment.get("npm_lifecycle_event", "") in ("preinstall", "install", "postinstall", "prepare")
-    if not lifecycle and not any(_installs_packages(item.args[:5]) for item in process.ancestors[:8]):
-        return None
-    name = program(process)
-    text = process.command_line
-    if name in ("trufflehog", "gitleaks", "noseyparker") or "trufflehog" in text:
-        return Match(f"a package script runs a secret scanner: {text[:160]}", key="scanner")
-    if "169.254.169.254" in text or "metadata.google.internal" in text:
-        return Match(f"a package script asks for cloud credentials: {text[:160]}", key="metadata")
-    if re.search(
-        r"webhook\.site|api\.github\.com/(?:user/repos|repos/\S+/contents)|Shai-Hulud|/actions/runners",
-        text,
-        re.IGNORECASE,
-    ):
-        return Match(f"a package script talks to a public repository: {text[:160]}", key="push")
-    if name in ("gh", "git") and re.search(r"\bauth token\b|\brepo create\b.*--public|\bpush\b.*https://\S+@", text):
-        return Match(f"a package script uses git credentials: {text[:160]}", key="git")
-    if re.search(
-        r"\b(?:cat|cp|curl\b.*(?:-d|-F|-T))\b.*(?:\.npmrc|\.aws/credentials|\.git-credentials|\.ssh/id_)", text
-    ):
-        return Match(f"a package script reads credentials: {text[:160]}", key="files")
-    if name in SHELLS and re.search(r"\b(?:env|printenv)\b\s*\|?.*(?:curl|base64|nc)\b", text):
-        return Match(f"a package script sends the environment: {text[:160]}", key="environment")
     return None
 
 
