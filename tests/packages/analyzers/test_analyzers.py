@@ -261,7 +261,7 @@ sdks:
         ("node-installed", "app/node_modules/a/test/package.json", '{"name": "b", "version": "1.0.0", "license": "MIT", "repository": "x"}', set()),
         ("python-lock", "pylock.prod.toml", 'lock-version = "1.0"\n[[packages]]\nname="a"\nversion="1"\n', {"a@1"}),
         ("python-lock", "app/uv.lock", UV_GROUPS, {"flask@2.0.1", "pillow@9.0.0", "both@2.0"}),
-        ("python-lock", "app/poetry.lock", POETRY_GROUPS, {"flask@2.0.1", "gunicorn@20.0.4"}),
+        ("python-lock", "app/poetry.lock", POETRY_GROUPS, {"flask@2.0.1", "pytest@7.0.0", "gunicorn@20.0.4"}),
         ("deno-lock", "app/deno.lock", DENO_5, {"@a/b@1.0.0", "react-dom@18.2.0"}),
         ("deno-lock", "app/deno.lock", DENO_3, {"chalk@5.3.0"}),
         ("deno-lock", "app/deno.lock", DENO_2, {"chalk@5.3.0"}),

@@ -33,7 +33,8 @@ def requirements(file: ImageFile) -> Iterator[Found]:
 def python_lock(file: ImageFile) -> Iterator[Found | Gap]:
     """Yield the packages of a TOML lock file; the project itself (a uv package without registry) is left out.
 
-    So is what only development asks for: by the packages' groups (Poetry, PDM), or as nothing else leads there (uv).
+    So is what only development asks for: by its category (Poetry 1), or as nothing else leads there (uv). Groups (Poetry 2, PDM) are
+    no sign of it: which of them are installed is decided elsewhere.
     """
     try:
         document = tomllib.loads(file.text)
@@ -46,16 +47,9 @@ def python_lock(file: ImageFile) -> Iterator[Found | Gap]:
     for entry in packages:
         if entry.get("category") == "dev" or _is_project(entry) or _named(entry) in development:
             continue
-        groups = entry.get("groups")
-        if isinstance(groups, list) and groups and _DEVELOPMENT.issuperset(map(str, groups)):
-            continue
         name, version = entry.get("name"), entry.get("version")
         if isinstance(name, str) and isinstance(version, str) and name and version:
             yield Found("pypi", name, version, declared=True)
-
-
-_DEVELOPMENT = frozenset(("dev", "develop", "development", "test", "tests", "testing", "lint", "docs", "doc", "typing"))
-"""Names of groups that say so; another group, or an extra of PDM's, may well be installed where the program runs."""
 
 
 def _is_project(entry: dict[str, Any]) -> bool:
