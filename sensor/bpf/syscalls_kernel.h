@@ -100,7 +100,7 @@ int BPF_PROG(exit_kernel, struct pt_regs *regs, long ret)
 	case CALL_PIDFD_GETFD:
 		kind = KIND_KERNEL_CALL;
 		file = file_of(task, value);
-		if (file) {
+		if (file && ret != -9) {	/* EBADF: it is no pidfd */
 			/* In the file until 6.9, then in its inode. */
 			u64 pid = (u64)READ(file, private_data);
 

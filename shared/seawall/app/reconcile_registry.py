@@ -26,7 +26,7 @@ def missed_pushes(
     Tags of signatures and referrers are left out; a repository that cannot be read is logged and passed over.
 
     Args:
-        repositories: those to look at; none given asks the registry's catalogue, which Docker Hub and ECR do not have.
+        repositories: those to look at; none given asks the registry's catalogue, which Docker Hub does not have.
 
     Raises:
         Denied, NotFound: the registry does not list its repositories.
