@@ -62,7 +62,7 @@ class RegistryCredential(Section):
     reconcile: bool = False
     """List this registry every six hours for images whose push was never announced."""
     repositories: tuple[str, ...] = ()
-    """Repositories to list; empty = the registry's catalogue, which Docker Hub and ECR do not have."""
+    """Repositories to list; empty = the registry's catalogue, which Docker Hub does not have."""
     rate_limit_reserve: int = Field(default=0, ge=0)
     """Pulls of the registry's rate limit that are left to others."""
 
