@@ -72,3 +72,19 @@ def test_a_knative_service_runs_pods_and_is_no_service_of_the_core() -> None:
     }
     assert status(service, "WL-001") is Status.FAIL
     assert status(service, "NW-007") is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("api", "template", "expected"),
+    [
+        pytest.param("apps.kruise.io/v1alpha1", {"containers": [{"name": "a", "securityContext": {"privileged": True}}]}, Status.FAIL, id="privileged"),
+        pytest.param("apps.kruise.io/v1alpha1", {"containers": [{"name": "a"}]}, Status.PASS, id="plain"),
+        pytest.param("apps.kruise.io/v1alpha1", {"containers": "none"}, Status.NOT_APPLICABLE, id="no list of containers"),
+        pytest.param("v1", {"containers": [{"name": "a"}]}, Status.NOT_APPLICABLE, id="no custom resource"),
+    ],
+)  # fmt: skip
+def test_a_custom_resource_with_containers_where_a_deployment_has_them_runs_pods(
+    api: str, template: dict[str, Any], expected: Status
+) -> None:
+    made = {"apiVersion": api, "kind": "CloneSet", "metadata": {"name": "c", "namespace": "shop"}, "spec": {"template": {"spec": template}}}  # fmt: skip
+    assert status(made, "WL-001") is expected

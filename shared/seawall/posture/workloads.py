@@ -188,16 +188,26 @@ def kind_of(obj: Obj) -> str:
     return KNATIVE if obj.kind == "Service" and obj.api_version.startswith("serving.knative.dev/") else obj.kind
 
 
+def template_path(obj: Obj) -> str | None:
+    """Return where an object keeps its pod template; None for kinds without one.
+
+    A custom resource has one when there are containers where a Deployment has its own: OpenKruise's CloneSet and its kin.
+    """
+    known = TEMPLATE_PATHS.get(kind_of(obj))
+    if known is not None:
+        other = obj.kind == "SandboxWarmPool" or (obj.kind == "Rollout" and "argoproj" not in obj.api_version)
+        return None if other else known
+    if "." in obj.api_version.partition("/")[0] and sequence(mapping(obj.get("spec.template.spec")).get("containers")):
+        return "spec.template"
+    return None
+
+
 def template_of(obj: Obj) -> tuple[dict[str, Any], str] | None:
     """Return the pod template of an object and its path; None for kinds without one."""
-    path = TEMPLATE_PATHS.get(kind_of(obj))
+    path = template_path(obj)
     if path is None:
         return None
-    if not path:
-        return obj.body, ""
-    if obj.kind == "SandboxWarmPool" or (obj.kind == "Rollout" and "argoproj" not in obj.api_version):
-        return None
-    return mapping(obj.get(path)), path
+    return (mapping(obj.get(path)), path) if path else (obj.body, "")
 
 
 def workloads_of(objects: Iterable[Obj]) -> list[Workload]:
@@ -205,7 +215,7 @@ def workloads_of(objects: Iterable[Obj]) -> list[Workload]:
 
     A pod whose owner was not collected stands for that owner: its replicas are reported once, under the owner's name.
     """
-    candidates: list[Obj] = [obj for obj in objects if kind_of(obj) in TEMPLATE_PATHS]
+    candidates: list[Obj] = [obj for obj in objects if template_path(obj) is not None]
     known = {(obj.kind, obj.namespace, obj.name): obj for obj in objects}
     found: dict[tuple[str, str, str], Workload] = {}
     order: list[Workload] = []

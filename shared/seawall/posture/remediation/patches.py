@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from seawall.domain.posture import Assessment
 from seawall.posture.catalogue import controls
-from seawall.posture.workloads import TEMPLATE_PATHS
+from seawall.posture.workloads import CONTAINER_LISTS
 
 REMOVE: Final = object()
 """Value of an operation that takes a field away."""
@@ -107,7 +107,7 @@ def operations(item: Assessment) -> tuple[Operation, ...]:
 
 def _profile(item: Assessment, keys: Keys) -> tuple[Operation, ...]:
     """Profiles are set for the pod; what a container or annotation overrides is taken away."""
-    spec = _spec_keys(item.object.kind)
+    spec = _pod_spec(keys)
     name = "appArmorProfile" if item.control == "WL-022" else "seccompProfile"
     wanted = Operation((*spec, "securityContext", name), {"type": "RuntimeDefault"})
     if "annotations" in keys:
@@ -123,13 +123,21 @@ def _profile(item: Assessment, keys: Keys) -> tuple[Operation, ...]:
     )
 
 
+_CONTAINER_LISTS: Final = frozenset(CONTAINER_LISTS)
+
+
 def _in_container(keys: Keys) -> bool:
-    return any(key in {"containers", "initContainers", "ephemeralContainers"} for key in keys)
+    return not _CONTAINER_LISTS.isdisjoint(keys)
 
 
-def _spec_keys(kind: str) -> Keys:
-    path = TEMPLATE_PATHS.get(kind, "")
-    return (*path.split("."), "spec") if path else ("spec",)
+def _pod_spec(keys: Keys) -> Keys:
+    """Return where the pod's `spec` lies, from a field of it, of a container, or of the pod's annotations."""
+    for at, key in enumerate(keys):
+        if key in _CONTAINER_LISTS or key == "securityContext":
+            return keys[:at]
+        if key == "annotations":
+            return (*keys[: at - 1], "spec")
+    return keys
 
 
 def repairable(item: Assessment, grades: Sequence[str] = ("A",)) -> bool:
