@@ -20,7 +20,14 @@ def exec_of(container: ContainerContext | None, **fields: object) -> ProcessExec
 @pytest.mark.parametrize("kind", sorted(EVENT_TYPES))
 def test_each_kind_comes_back_from_msgpack_and_json(kind: str) -> None:
     required = {"path": "/a", "target": "/b", "name": "n", "request": "poke", "operation": "setns", "family": "packet"}
-    required |= {"program_type": "xdp", "policy": "p", "action": "kill", "reason": "drift", "source": "/dev/sda"}
+    required |= {
+        "call": "kexec_load",
+        "program_type": "xdp",
+        "policy": "p",
+        "action": "kill",
+        "reason": "drift",
+        "source": "/dev/sda",
+    }
     required |= {
         "mode": 0o4755,
         "signal": 9,

@@ -20,6 +20,7 @@ NPM = ROOT / "tests/support/npm/node_modules"
 AZURE_TABLES = {
     "SecurityAlert": {"TimeGenerated": "datetime", "ExtendedProperties": "string", "AlertName": "string"},
     "requests": {"timestamp": "datetime", "success": "bool", "name": "string"},
+    "traces": {"timestamp": "datetime", "message": "string"},
 }
 KINDS = {"boolean": "bool"}
 RULE: dict[str, Any] = json.loads((SENTINEL / "rule.json").read_text())
@@ -38,7 +39,10 @@ def queries() -> dict[str, str]:
             found[f"workbook {name}"] = text["query"].replace("{Clusters}", "'prod','test'")
     bicep = (ROOT / "infra/bicep/modules/alerts.bicep").read_text()
     terraform = (ROOT / "infra/terraform/azure/alerts.tf").read_text()
-    alerts = re.findall(r"query: '(.+)'", bicep), re.findall(r'query +=\s"(.+)"', terraform)
+    alerts = (
+        re.findall(r"query: '(.+)'", bicep),
+        [json.loads(text) for text in re.findall(r'query +=\s(".+")', terraform)],
+    )
     assert alerts[0] == alerts[1]
     return found | {f"alert {number}": text for number, text in enumerate(alerts[0])}
 
