@@ -206,10 +206,6 @@ class ContainerIndex:
             return False
         if namespace == self._host.mount_namespace:
             return False  # an escaped process can be here, with init as its parent: runtimes are known by name
-        # The parent may have gone into the container's cgroup itself since it was last heard of.
-        parent.cgroup = self.cgroup_of(parent.pid) or parent.cgroup
-        if parent.cgroup == cgroup:
-            return False
         return self.find(parent.cgroup, parent) is not container
 
     def announced(self, args: tuple[str, ...]) -> None:

@@ -67,12 +67,14 @@ class Enricher:
             container.asked = 1
             self.containers.complete(container)
         # The runtime's own process, in the container's cgroup already: it was executed from the node's file system.
-        if container is not None and entry.origin == "host" and entry.exe.rpartition("/")[2].startswith(_RUNTIMES):
+        if container is not None and entry.origin == "host" and _is_runtime(entry):
             return None
-        # And where runtimes have a mount namespace of their own (snaps, nodes that are containers).
+        # And where runtimes have a mount namespace of their own (snaps, nodes that are containers), with what they start there.
+        above = self.processes.peek(head.ppid)
         if (
             container is not None
-            and (above := self.processes.peek(head.ppid)) is not None
+            and above is not None
+            and (_is_runtime(entry) or _is_runtime(above))
             and self.containers.runtime_above(container, above, head.cgroup, entry.mnt_ns)
         ):
             return self.containers.find(above.cgroup, above)
@@ -122,6 +124,10 @@ class Enricher:
         """Return the id of the container that a process was last seen in; empty on the node itself."""
         container = self.containers.find(entry.cgroup, entry) if entry.cgroup else None
         return container.context.id if container is not None else ""
+
+
+def _is_runtime(entry: Entry) -> bool:
+    return entry.exe.rpartition("/")[2].startswith(_RUNTIMES)
 
 
 def joined(base: str, path: str) -> str:
