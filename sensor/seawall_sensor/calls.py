@@ -117,6 +117,11 @@ BY_OBJECT: tuple[tuple[Kind, tuple[int, ...], tuple[str, ...]], ...] = (
 )
 """Calls whose files names.bpf.c takes from the kernel's objects, by the functions that it needs for them."""
 
+RENAMED = {
+    f"do_{each}": f"filename_{each}" for each in ("unlinkat", "rmdir", "renameat2", "linkat", "symlinkat")
+}  # fmt: skip
+"""Functions of names.bpf.c under the names that they have in 7.2; what they are given is the same."""
+
 _COLUMNS = {"x86_64": (1, 2), "aarch64": (3, 4)}
 
 _FUNCTION = re.compile(r"__(?:x64|ia32|arm64)_(?:compat_)?sys_(?:ia32_)?(\w+?)(?:16)?")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from seawall.domain.errors import ConfigError
 
-from seawall_sensor.calls import BY_OBJECT, HANDLERS, call_of_function, call_table, ends
+from seawall_sensor.calls import BY_OBJECT, HANDLERS, RENAMED, call_of_function, call_table, ends
 from seawall_sensor.host import Host
 from seawall_sensor.libbpf import (
     BTF_FUNC,
@@ -261,9 +261,13 @@ class Programs:
         programs = {section.partition("/")[2]: program for program, section in found.programs().items()}
         wanted, calls = [], frozenset[int]()
         for kind, covered, functions in BY_OBJECT:
-            if kind in self.options.kinds and all(kernel_has_type(each, BTF_FUNC) for each in functions):
+            here = [each if kernel_has_type(each, BTF_FUNC) else RENAMED.get(each, each) for each in functions]
+            if kind in self.options.kinds and all(kernel_has_type(each, BTF_FUNC) for each in here):
                 wanted += [programs[each] for each in functions]
                 calls |= frozenset(covered)
+                for function, name in zip(functions, here, strict=True):
+                    if name != function:
+                        found.at_end_of(programs[function], name)
         for program in programs.values():
             if program not in wanted:
                 found.leave_out(program)
